@@ -1,0 +1,1 @@
+"""The design itself: steps, pipelines, plans, values, fingerprints, keys. Standard library only."""

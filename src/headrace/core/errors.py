@@ -1,0 +1,131 @@
+"""What can go wrong, as one tree.
+
+::
+
+    HeadraceError
+    ├── DefinitionError          a step, pipeline or plan is wrong
+    │   └── ValueCodecError      a value in a plan cannot be encoded or decoded
+    ├── ParameterError           a pipeline parameter is unknown, missing or of the wrong type
+    ├── ProjectError             the project or pipeline cannot be found or imported
+    ├── CodeChangedError         this environment holds other code than the plan
+    ├── FormatError              a value cannot be saved or loaded as declared
+    ├── StoreError               the store cannot be read or written
+    │   ├── DamagedObjectError   stored bytes are absent, cut short or not what their digest says
+    │   ├── StoreFullError       no space is left
+    │   └── StoreReadOnlyError   the store may not be written
+    ├── DataError                input data is not as it should be
+    ├── StepError                a step of the user's failed
+    ├── RunError                 there is no such run or node, or it is in the wrong state
+    └── TransientError           may pass if tried again; steps raise it too
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class HeadraceError(Exception):
+    """The base of every error raised on purpose.
+
+    ``message`` says what happened, ``where`` names the pipeline, step or file and line, ``hint`` says what to do.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, where: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        self.where = where
+        place = f" ({where})" if where else ""
+        advice = f"\nHint: {hint}" if hint else ""
+        super().__init__(f"{message}{place}.{advice}" if place or not message.endswith((".", "?")) else message + advice)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.message, self.hint, self.where, self.__dict__)
+
+
+def _rebuild(
+    kind: type[HeadraceError], message: str, hint: str | None, where: str | None, facts: dict[str, object]
+) -> HeadraceError:
+    """Make an error again in another process, its facts included, whatever its constructor asks for."""
+    error = kind.__new__(kind)
+    HeadraceError.__init__(error, message, hint=hint, where=where)
+    error.__dict__.update(facts)
+    return error
+
+
+class DefinitionError(HeadraceError):
+    """A step, pipeline or plan is wrong."""
+
+
+class ValueCodecError(DefinitionError):
+    """A value in a plan cannot be encoded or decoded."""
+
+
+class ParameterError(HeadraceError):
+    """A pipeline parameter is unknown, missing or of the wrong type."""
+
+
+class ProjectError(HeadraceError):
+    """The project or pipeline cannot be found or imported."""
+
+
+class CodeChangedError(HeadraceError):
+    """This environment holds other code than the plan."""
+
+
+class FormatError(HeadraceError):
+    """A value cannot be saved or loaded as declared."""
+
+
+class StoreError(HeadraceError):
+    """The store cannot be read or written."""
+
+
+class DamagedObjectError(StoreError):
+    """Stored bytes are absent, cut short or not what their digest says."""
+
+    def __init__(self, digest: str, problem: str, *, where: str | None = None) -> None:
+        self.digest = digest
+        self.problem = problem
+        super().__init__(
+            f"Object {digest[:12]} is {problem}",
+            where=where,
+            hint="nothing is lost: run again, and the step that made it is executed again",
+        )
+
+
+class StoreFullError(StoreError):
+    """No space is left where the store is."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The store may not be written."""
+
+
+class DataError(HeadraceError):
+    """Input data is not as it should be."""
+
+
+class StepError(HeadraceError):
+    """A step of the user's failed."""
+
+
+class RunError(HeadraceError):
+    """There is no such run or node, or it is in the wrong state."""
+
+
+class TransientError(HeadraceError):
+    """Something that may pass if it is tried again. Steps may raise it to ask for a retry."""
+
+
+def near_miss(name: str, known: Iterable[str]) -> str | None:
+    """Say which known name was probably meant: ``"did you mean 'features'?"``, or list what there is."""
+    from difflib import get_close_matches
+
+    names = sorted(set(known))
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    if not names:
+        return None
+    shown = ", ".join(repr(n) for n in names[:8])
+    return f"there are {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")

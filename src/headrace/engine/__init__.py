@@ -1,0 +1,1 @@
+"""Execute one node; schedule a plan; workers, retries, events, and what a run leaves behind."""

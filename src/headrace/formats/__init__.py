@@ -1,0 +1,1 @@
+"""How a Python value becomes an artifact's files, and back. One format a file."""

@@ -1,0 +1,1 @@
+"""Trackers and listeners, each an extra."""

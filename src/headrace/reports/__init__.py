@@ -1,0 +1,1 @@
+"""A run's pages: self-contained HTML."""

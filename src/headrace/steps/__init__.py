@@ -1,0 +1,1 @@
+"""The ready-made steps, one stage a file."""

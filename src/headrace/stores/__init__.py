@@ -1,0 +1,1 @@
+"""Where objects, actions and runs are kept."""
