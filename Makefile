@@ -1,0 +1,93 @@
+# `make demo` and `make test` do all their own set-up; it is repeated only when the pins or pyproject.toml change.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := -m pytest -n 2 --dist worksteal
+SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
+
+.PHONY: help demo test check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
+.PHONY: bytecode
+
+help: ## list the targets
+	@sed -nE 's/^([a-z.%-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 20
+
+# --- environments -------------------------------------------------------------------------------------------------
+
+$(VENV)/.ready-to-run: constraints.txt $(SET_UP_NEEDS)
+	@tools/set_up.sh $(VENV) constraints.txt
+	@touch $@
+
+$(VENV)/.ready-to-develop: constraints-dev.txt $(SET_UP_NEEDS)
+	@tools/set_up.sh $(VENV) constraints-dev.txt
+	@touch $@ $(VENV)/.ready-to-run
+
+.venv-3.%/.ready-to-develop: constraints-dev.txt $(SET_UP_NEEDS)
+	@tools/set_up.sh .venv-3.$* constraints-dev.txt 3.$*
+	@touch $@
+
+.venv-floors/.ready-to-develop: constraints-floors.txt $(SET_UP_NEEDS)
+	@tools/set_up.sh .venv-floors constraints-floors.txt 3.11
+	@touch $@
+
+# The environment may forbid Python to write bytecode, so that an edited module would be compiled at every start.
+bytecode: | $(VENV)/.ready-to-run
+	@$(BIN)/python -m compileall -q src
+
+constraints: $(VENV)/.ready-to-develop ## resolve the pins again (UPGRADE=1: to the newest releases)
+	tools/make_constraints.sh $(if $(UPGRADE),--upgrade)
+
+# --- the main job -------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.ready-to-run bytecode ## run the example pipeline: raw customer data in, a packaged model and its report out
+	@cd examples/churn && ../../$(BIN)/headrace run churn
+
+# --- tests --------------------------------------------------------------------------------------------------------
+
+test: $(VENV)/.ready-to-develop bytecode ## the tests (minutes)
+	@$(BIN)/python $(PYTEST)
+
+test-3.%: .venv-3.%/.ready-to-develop
+	@.venv-3.$*/bin/python $(PYTEST)
+
+test-all-pythons: test-3.11 test-3.12 test-3.13 ## the tests on each supported Python, each in an environment of its own
+
+test-floors: .venv-floors/.ready-to-develop ## the tests with the oldest dependencies that pyproject.toml admits
+	@.venv-floors/bin/python $(PYTEST)
+
+conformance: $(VENV)/.ready-to-develop bytecode ## the tests that need an orchestrator
+	@$(BIN)/python -m pytest -m conformance
+
+prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, same bytes
+	@$(BIN)/python -m pytest -m prove
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+check: $(VENV)/.ready-to-develop ## style, types, layers, links, house rules
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy src $(wildcard examples tools)
+	@$(BIN)/python tools/docs_code.py types
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/check_links.py
+	@$(BIN)/python tools/check_house.py
+
+format: $(VENV)/.ready-to-develop ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# --- benchmarks ---------------------------------------------------------------------------------------------------
+
+bench-envs: $(VENV)/.ready-to-develop ## one environment for each peer, under benchmarks/.envs
+	@$(BIN)/python benchmarks/environments.py
+
+bench: bench-envs bytecode ## measure Headrace beside its peers; writes benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/run.py
+
+clean: ## remove what make made (environments, caches, the example's store)
+	rm -rf .venv .venv-* benchmarks/.envs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache examples/*/.headrace
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Resolve pyproject.toml again and write the pins, with hashes, for every supported Python, naming no host.
+# Extra arguments go to uv: `tools/make_constraints.sh --upgrade-package polars`, `--upgrade` for everything.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+uv=${UV:-.venv/bin/uv}
+export UV_PYTHON_DOWNLOADS=never UV_NO_CONFIG=1
+
+compile() { # compile OUTPUT ARGUMENTS...
+    local output=$1
+    shift
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+        --no-emit-index-url --no-header --output-file "$output" "$@"
+    if grep -nE '://' "$output"; then
+        echo "$output names a host (above)" >&2
+        return 1
+    fi
+}
+
+compile constraints-dev.txt --all-extras --group dev pyproject.toml "$@"
+# The smaller sets are cuts of that one, so that one environment can hold them all.
+cut=$(mktemp)
+trap 'rm -f "$cut"' EXIT
+sed -E 's/ *\\$//; /^ +--hash/d' constraints-dev.txt >"$cut"
+compile constraints.txt --group build -c "$cut" pyproject.toml
+echo uv | compile constraints-uv.txt -c "$cut" -
+# The oldest releases that pyproject.toml admits.
+compile constraints-floors.txt --resolution lowest-direct --all-extras --group dev pyproject.toml
