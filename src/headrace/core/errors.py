@@ -36,7 +36,9 @@ class HeadraceError(Exception):
         self.where = where
         place = f" ({where})" if where else ""
         advice = f"\nHint: {hint}" if hint else ""
-        super().__init__(f"{message}{place}.{advice}" if place or not message.endswith((".", "?")) else message + advice)
+        super().__init__(
+            f"{message}{place}.{advice}" if place or not message.endswith((".", "?")) else message + advice
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.hint, self.where, self.__dict__)
