@@ -11,6 +11,7 @@ SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
 
 .PHONY: help demo test check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
 .PHONY: bytecode
+.PRECIOUS: .venv-3.%/.ready-to-develop
 
 help: ## list the targets
 	@sed -nE 's/^([a-z.%-]+):.*## (.*)/\1\t\2/p' Makefile | expand -t 20

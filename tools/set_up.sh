@@ -60,7 +60,7 @@ if ! [ -x "$uv" ] || [ "$("$uv" --version | cut -d' ' -f2)" != "$wanted" ]; then
     "$folder/bin/python" -m pip install --quiet --require-hashes -r constraints-uv.txt
 fi
 
-say "installing the $(grep -c '^[a-z].*==' "$pins") pins of $pins that apply here, with bytecode"
+say "installing $pins, with bytecode"
 "$uv" pip install --quiet --python "$folder/bin/python" --require-hashes --compile-bytecode -r "$pins"
 "$uv" pip install --quiet --python "$folder/bin/python" --no-deps --no-build-isolation --editable .
 "$folder/bin/python" -m compileall -q src

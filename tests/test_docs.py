@@ -1,0 +1,108 @@
+"""The code in README.md and docs/ runs, and the small tools that look after the pages do what they say."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import check_house
+import check_links
+import docs_code
+import pytest
+
+PAGES = docs_code.pages()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(docs_code.ROOT).as_posix())
+def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    n_blocks = sum(block.is_run for block in docs_code.blocks_of(page))
+
+    assert docs_code.run_page(page, tmp_path) == n_blocks
+
+
+def written(folder: Path, text: str) -> Path:
+    page = folder / "page.md"
+    page.write_text(text)
+    return page
+
+
+def test_a_page_is_files_then_commands_then_one_script(tmp_path: Path) -> None:
+    page = written(
+        tmp_path,
+        "# Page\n```python\n# shop/sums.py\ndef double(x: int) -> int:\n    return 2 * x\n```\n"
+        "```console\n$ python -c 'from shop.sums import double; print(double(4))' > out.txt\nignored\n```\n"
+        "```python\nfrom shop.sums import double\n\nsmall = double(2)\n```\n"
+        "```python\nassert small == 4\nassert open('out.txt').read() == '8\\n'\n```\n"
+        "```python no-run\nraise SystemExit(1)\n```\n",
+    )
+    project = tmp_path / "project"
+    project.mkdir()
+
+    assert docs_code.run_page(page, project) == 4
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ("```python\nassert 1 == 2\n```\n", "AssertionError"),
+        ("```python no-run\nassert 1 ==\n```\n", "page.md:3: invalid syntax"),
+        ("```console\n$ false\n```\n", "'false' ended with 1"),
+    ],
+)
+def test_a_page_that_does_not_hold(tmp_path: Path, block: str, words: str) -> None:
+    with pytest.raises(docs_code.BlockError, match=words):
+        docs_code.run_page(written(tmp_path, "# Page\n" + block), tmp_path)
+
+
+def test_types_of_a_page(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    page = written(tmp_path, "```python\nx: int = 'one'\n```\n")
+
+    with pytest.raises(docs_code.BlockError, match="Incompatible types in assignment"):
+        docs_code.check_types(page, tmp_path / "project")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_dead_links(repository: Path) -> None:
+    (repository / "other.md").write_text("# Two words, `code` here\n\n## Again\n\n## Again\n")
+    written(
+        repository,
+        "[a](other.md) [b](other.md#two-words-code-here) [c](other.md#again-1) [d](https://example.org/none)\n"
+        "[e](missing.md) `[f](code.md)`\n\n```\n[g](fenced.md)\n```\n[h](other.md#again-2)\n",
+    )
+
+    assert list(check_links.dead_links(repository)) == [
+        "page.md:2: 'missing.md' leads to no file",
+        "page.md:7: 'other.md#again-2' leads to no heading of other.md",
+    ]
+
+
+def test_house_rules(repository: Path) -> None:
+    # The forbidden texts are put together here, so that this file passes the rules itself.
+    host, folder = "pypi" + ".org", "/" + "home/me"
+    body = "".join(f"    x{i} = {i}\n" for i in range(91))
+    (repository / "a.py").write_text(
+        f"INDEX = 'https://{host}/simple'\nHERE = '{folder}'\n\ndef long():\n{body}\n"
+        f"def wide({', '.join(f'a{i}' for i in range(11))}):\n    global HERE\n"
+    )
+    (repository / "uv.lock").write_text("")
+    files = check_house.project_files(repository)
+    found = [
+        f"{path.name}:{line}: {what}" for path in files for line, what in check_house.file_findings(path, path.name)
+    ]
+
+    assert sorted(found) == sorted(
+        [
+            "a.py:1: names a package registry",
+            "a.py:2: holds a path of one machine",
+            "a.py:4: long has 91 lines, 90 at most",
+            "a.py:97: wide takes 11 parameters, 10 at most",
+            "a.py:98: module state: global HERE",
+            "uv.lock:1: records registry hosts; pins live in the constraints files",
+        ]
+    )
