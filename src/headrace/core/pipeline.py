@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class Pipeline(Generic[P, R]):
-    """A function that calls steps. Called plainly it runs as plain Python; inside another pipeline it is a part of it."""
+    """A function that calls steps. Called plainly it is plain Python; inside another pipeline it is a part of it."""
 
     __headrace_pipeline__ = True
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, get_args, get_origin
 
 from headrace.core.errors import DefinitionError, HeadraceError, near_miss
+from headrace.core.external import External, external_tree
 from headrace.core.fit import MISSING, conforms, fits, show_type
 from headrace.core.names import is_importable, name_of
 from headrace.core.parameters import declared_types
@@ -54,7 +55,7 @@ class _Handle:
 
     def _refuse(self, *_: object) -> NoReturn:
         raise DefinitionError(
-            f"{self!r} has no value while the pipeline is traced, so it cannot be used in an `if`, a loop or an operator",
+            f"{self!r} has no value while the pipeline is traced, so it cannot stand in an `if`, a loop or an operator",
             hint="for a condition write step.options(when=output)(…); for the rest, move it into a step",
             where=_caller(),
         )
@@ -335,6 +336,8 @@ class Tracer:
             return value._tree()
         if isinstance(value, _Nothing):
             raise DefinitionError(f"{value!r}, cannot be an argument", hint="use .options(after=…)")
+        if isinstance(value, External):
+            return external_tree(value)
         if isinstance(value, PurePath):
             return {TAG: "path", "value": self._path_text(value)}
         return None

@@ -37,6 +37,7 @@ from zoneinfo import ZoneInfo
 
 from headrace.core.errors import ValueCodecError
 from headrace.core.names import find_named, is_importable, name_of
+from headrace.core.secret import Secret
 
 Json = Any
 """A tree of None, bool, int, finite float, str, list and dict with text keys."""
@@ -115,6 +116,8 @@ class _Encoder:
     def _encode_object(self, value: Any) -> Json:
         if isinstance(value, FunctionType | BuiltinFunctionType | type) or hasattr(value, "__headrace_step__"):
             return {TAG: "name", "value": name_of(value)}
+        if type(value) is Secret:
+            return {TAG: "secret", "name": value.name}
         if isinstance(value, partial):
             arguments = [self.encode(item) for item in value.args]
             return {
@@ -337,6 +340,9 @@ class _Decoder:
     def _read_name(self, tree: Json) -> Any:
         return self._find(tree["value"])
 
+    def _read_secret(self, tree: Json) -> Any:
+        return Secret(tree["name"])
+
     def _read_partial(self, tree: Json) -> Any:
         args, kwargs = self.decode(tree["args"]), self.decode(tree["kwargs"])
         return partial(self.decode(tree["function"]), *args, **kwargs)
@@ -364,6 +370,8 @@ class _Decoder:
         for name, item in tree["fields"].items():
             object.__setattr__(value, name, self.decode(item))
         return value
+
+    _read_external = _read_dataclass
 
     def _read_pydantic(self, tree: Json) -> Any:
         kind: Any = self._find(tree["type"])
