@@ -1,0 +1,95 @@
+"""Tables of any library ⇄ Parquet in parts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.core.errors import FormatError
+from headrace.formats.declared import class_of, describe, is_named, is_path, members, type_name
+from headrace.formats.files import DAMAGE_HINT, materialise
+from headrace.formats.known import TABLE_TYPES
+from headrace.formats.table import Table
+
+
+class ParquetFormat:
+    """Tables ⇄ Parquet parts, by one writer: equal tables of any library give equal bytes.
+
+    A lazy frame or relation is streamed and never held whole. Rows keep their order. A table that came from the store
+    and is given back as it is keeps its bytes. A stored table arrives as whichever table type is declared, or as a
+    folder of parts for a `Path`.
+    """
+
+    name = "parquet"
+    version = 1
+
+    def handles(self, declared: object) -> bool:
+        """Say whether a table type is declared."""
+        return is_named(declared, TABLE_TYPES, subclasses=False)
+
+    def save(self, value: object, folder: Path, declared: object) -> None:
+        """Write the parts. Raises FormatError for a value that is no table, or a column that can't be stored."""
+        from headrace.formats.parquet_writer import write_parts
+        from headrace.formats.table_sources import source_of
+
+        if isinstance(value, Table):
+            if value.paths:
+                _copy_parts(value.paths, folder)
+                return
+            value = value.source
+        schema, batches = source_of(value).canonical()
+        write_parts(schema, batches, folder)
+
+    def load(self, files: Mapping[str, Path], declared: object) -> object:
+        """Open the parts as the declared type."""
+        from headrace.formats.table_arrivals import stored_schema
+
+        paths = [files[name] for name in sorted(files)]
+        if not paths or not all(name.endswith(".parquet") for name in files):
+            raise FormatError("An artifact of format 'parquet' must hold parts only", hint=DAMAGE_HINT)
+        stored_schema([str(paths[0])])
+        table = Table(paths)
+        for member in members(declared):
+            if is_path(member):
+                return materialise(files, as_folder=True)
+            cls = class_of(member)
+            if cls is not None and (arrive := _ARRIVALS.get(type_name(cls))):
+                return arrive(table)
+        raise FormatError(
+            f"A stored table can't arrive as {describe(declared)!r}",
+            hint="declare a table type, headrace.Table or a Path",
+        )
+
+
+def _copy_parts(paths: tuple[Path, ...], folder: Path) -> None:
+    from headrace.formats.parquet_writer import part_name
+
+    for number, path in enumerate(paths):
+        shutil.copyfile(path, folder / part_name(number))
+
+
+def _collected(table: Table) -> Any:
+    return table.polars().collect()
+
+
+def _narwhals_eager(table: Table) -> Any:
+    import narwhals as nw
+
+    return nw.from_native(table.polars().collect(), eager_only=True)
+
+
+_ARRIVALS: Mapping[str, Callable[[Table], Any]] = {
+    "headrace.formats.table.Table": lambda table: table,
+    "pyarrow.lib.Table": Table.arrow,
+    "polars.dataframe.frame.DataFrame": _collected,
+    "polars.lazyframe.frame.LazyFrame": Table.polars,
+    "pandas.DataFrame": Table.pandas,
+    "pandas.core.frame.DataFrame": Table.pandas,
+    "duckdb._relation.DuckDBPyRelation": Table.duckdb,
+    "duckdb.duckdb.DuckDBPyRelation": Table.duckdb,
+    "_duckdb.DuckDBPyRelation": Table.duckdb,
+    "narwhals.dataframe.DataFrame": _narwhals_eager,
+    "narwhals.dataframe.LazyFrame": Table.scan,
+}
