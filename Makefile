@@ -10,7 +10,7 @@ PYTEST := -m pytest -n 2 --dist worksteal
 SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
 
 .PHONY: help demo test check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
-.PHONY: bytecode
+.PHONY: bytecode check-style check-types check-layers check-pages check-house
 .PRECIOUS: .venv-3.%/.ready-to-develop
 
 help: ## list the targets
@@ -67,13 +67,23 @@ prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, ki
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-check: $(VENV)/.ready-to-develop ## style, types, layers, links, house rules
-	@$(BIN)/ruff check --quiet .
+check: check-style check-types check-layers check-pages check-house ## style, types, layers, links, house rules
+
+check-style: $(VENV)/.ready-to-develop
+	@$(BIN)/ruff check --quiet --output-format concise .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy src $(wildcard examples tools)
+
+check-types: $(VENV)/.ready-to-develop
+	@$(BIN)/mypy src tools benchmarks/*.py
 	@$(BIN)/python tools/docs_code.py types
+
+check-layers: $(VENV)/.ready-to-develop
 	@$(BIN)/lint-imports --no-logo
+
+check-pages: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_links.py
+
+check-house: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_house.py
 
 format: $(VENV)/.ready-to-develop ## format the code

@@ -95,8 +95,15 @@ except SystemExit as end:
 """
 
 
+def is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def imported_names(source: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+    left: list[ast.AST] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        left.extend(child for child in ast.iter_child_nodes(node) if not is_for_types_only(child))
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -119,6 +126,7 @@ def not_standard(source: str) -> set[str]:
 
 def test_not_standard_names_what_is_neither_standard_nor_core() -> None:
     source = "import os.path, numpy\ndef f():\n    from headrace.engine import x\nfrom headrace.core.step import y"
+    source += "\nif TYPE_CHECKING:\n    import polars"
 
     assert not_standard(source) == {"numpy", "headrace.engine"}
 
