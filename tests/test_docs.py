@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import check_house
@@ -60,6 +63,17 @@ def test_types_of_a_page(tmp_path: Path) -> None:
 
     with pytest.raises(docs_code.BlockError, match="Incompatible types in assignment"):
         docs_code.check_types(page, tmp_path / "project")
+
+
+def test_every_dependency_is_explained_where_it_is_used() -> None:
+    project = tomllib.loads((docs_code.ROOT / "pyproject.toml").read_text())["project"]
+    stated = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    names = {re.split(r"[<>=!]", requirement)[0] for requirement in stated}
+    page = (docs_code.ROOT / "docs/dependencies.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \|.*\| `(src/[^`]+)` \|$", page, re.MULTILINE))
+
+    assert set(rows) == names
+    assert [place for place in rows.values() if not (docs_code.ROOT / place).exists()] == []
 
 
 @pytest.fixture
