@@ -13,7 +13,7 @@ from headrace.core.errors import FormatError, ValueCodecError
 from headrace.core.fit import conforms
 from headrace.core.names import name_of
 from headrace.core.values import TAG, canonical, decode, encode
-from headrace.formats.declared import describe, is_path
+from headrace.formats.declared import describe, is_path, type_name
 from headrace.formats.files import materialise, only_file, reading
 from headrace.formats.json_types import classes_in, is_record_class, json_problem
 
@@ -111,7 +111,7 @@ def _hook_for(declared: object) -> Callable[[object], Any]:
 def _undeclared(cls: type, declared: object) -> FormatError:
     what = "enum" if issubclass(cls, Enum) else "class"
     return FormatError(
-        f"A value declared {describe(declared)!r} holds a {cls.__module__}.{cls.__qualname__}, a {what} that it doesn't name",
+        f"A value declared {describe(declared)!r} holds a {type_name(cls)}, a {what} that it doesn't name",
         hint=f"name it in the annotation, such as dict[str, {cls.__qualname__}]: only declared classes are loaded",
     )
 
