@@ -80,6 +80,7 @@ REFRESH_SECONDS = 6 * 3600.0
 
 _ASIDE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_CANNOT_MOVE = (errno.EXDEV, errno.EPERM)  # two mounts of one device, or another user's file
 _MOST_VERIFIED = 1 << 16
 _CHUNK_BYTES = 1 << 20
 
@@ -155,10 +156,11 @@ class LocalStore:
                 try:
                     return self._take(source, info)
                 except OSError as error:
-                    if error.errno != errno.EXDEV:  # two mounts of one device
+                    if error.errno not in _CANNOT_MOVE:
                         raise
             blob = self._take_copy(source)
-            os.unlink(source)
+            if os.path.realpath(source) != os.path.realpath(self._object_path(blob.digest)):
+                os.unlink(source)
         except OSError as error:
             raise explain(error, "add a file as an object", source) from error
         return blob
@@ -197,8 +199,7 @@ class LocalStore:
             if not self._is_there(path, blob.n_bytes):
                 fault_point("store.object.before_write")
                 aside = self._write_aside(data, 0o444, "store.object.half_written")
-                fault_point("store.object.before_rename")
-                self._move_in(aside, path)
+                self._move_in(aside, path, "store.object.before_rename")
                 fault_point("store.object.after_rename")
         except OSError as error:
             raise explain(error, "add an object", path) from error
@@ -281,8 +282,7 @@ class LocalStore:
         """Remove an object, so that it can be added again."""
         check_digest(digest)
         self._verified.pop(digest, None)
-        fault_point("store.object.before_drop")
-        self._delete(self._object_path(digest), "drop an object")
+        self._delete(self._object_path(digest), "store.object.before_drop", "drop an object")
 
     def list_objects(self) -> Iterator[str]:
         """The digests of all objects, sorted."""
@@ -308,8 +308,8 @@ class LocalStore:
         if is_ours:
             fault_point("store.record.before_write")
             aside = self._write_aside(data, 0o666, "store.record.half_written", durable=durable)
-            fault_point("store.record.before_link")
             try:
+                fault_point("store.record.before_link")
                 is_ours = self._link(aside, path)
                 fault_point("store.record.after_link")
             finally:
@@ -351,8 +351,7 @@ class LocalStore:
         try:
             fault_point("store.record.before_write")
             aside = self._write_aside(data, 0o666, "store.record.half_written", durable=durable)
-            fault_point("store.record.before_replace")
-            self._move_in(aside, path)
+            self._move_in(aside, path, "store.record.before_replace")
             fault_point("store.record.after_replace")
             if durable:
                 self._sync(path, with_file=False)
@@ -407,8 +406,7 @@ class LocalStore:
     def delete_record(self, name: str) -> None:
         """Remove a record. Does nothing when there is none."""
         check_record_name(name)
-        fault_point("store.record.before_delete")
-        self._delete(f"{self._root}/{name}", "delete a record")
+        self._delete(f"{self._root}/{name}", "store.record.before_delete", "delete a record")
 
     # Streams, scratch space, leases
 
@@ -523,15 +521,17 @@ class LocalStore:
             raise
         return aside
 
-    def _move_in(self, aside: str, path: str) -> None:
+    def _move_in(self, aside: str, path: str, point: str) -> None:
         try:
+            fault_point(point)
             in_folder(os.rename, aside, path)
         except BaseException:
             discard(aside)
             raise
 
-    def _delete(self, path: str, what: str) -> None:
+    def _delete(self, path: str, point: str, what: str) -> None:
         try:
+            fault_point(point)
             os.unlink(path)
         except (FileNotFoundError, NotADirectoryError):
             return

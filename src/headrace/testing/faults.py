@@ -1,0 +1,56 @@
+"""Strike a store's writes at a chosen instant: kill, stop or refuse the process that passes there.
+
+`FAULT_POINTS` names the instants. ``headrace.core.faults`` says what a spec looks like; it is read once, when a process
+starts, so a fault is set for a child process by `fault_environment`, and for this one by `fault_here`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from headrace.core import faults
+from headrace.stores.local import FAULT_POINTS
+
+__all__ = ["FAULT_POINTS", "check_point", "fault_environment", "fault_here", "n_passages"]
+
+
+def fault_environment(
+    point: str, action: str = "kill", *, passage: int = 1, goes_on: bool = False, counter: Path | None = None
+) -> dict[str, str]:
+    """The environment of a child process that is struck, this process's own included.
+
+    ``action`` is ``kill``, ``stop`` or an error number's name in lower case (``enospc``). It happens at the
+    ``passage``-th time that ``point`` is passed (from 1) and, with ``goes_on``, at all that follow; with a ``counter``
+    file the passages of all processes count together. Raises ``ValueError`` for an unknown point.
+    """
+    return {**os.environ, faults.VARIABLE: _spec(point, action, passage, goes_on=goes_on, counter=counter)}
+
+
+@contextmanager
+def fault_here(point: str, action: str, *, passage: int = 1, goes_on: bool = False) -> Iterator[None]:
+    """Strike this process, with an error: no other thread may use a store meanwhile."""
+    before = faults.ARMED
+    faults.ARMED = faults.from_environment(_spec(point, action, passage, goes_on=goes_on, counter=None))
+    try:
+        yield
+    finally:
+        faults.ARMED = before
+
+
+def n_passages(counter: Path) -> int:
+    """How often the point was passed, by the counter file of its fault."""
+    return counter.stat().st_size if counter.exists() else 0
+
+
+def check_point(point: str) -> None:
+    """Let a known point pass, raise ``ValueError`` for others: a fault at a point that isn't there proves nothing."""
+    if point != "*" and point not in FAULT_POINTS:
+        raise ValueError(f"There is no fault point {point!r}; there are {', '.join(FAULT_POINTS)}")
+
+
+def _spec(point: str, action: str, passage: int, *, goes_on: bool, counter: Path | None) -> str:
+    check_point(point)
+    return f"{point}:{action}:{passage}{'+' if goes_on else ''}" + (f":{counter}" if counter else "")

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.stores.local import FAULT_POINTS, LocalStore
+from headrace.testing.stores import StoreContract
+
+
+class TestLocalStore(StoreContract):
+    fault_points = tuple(point for point in FAULT_POINTS if not point.startswith("store.open."))
+
+    def make_store(self, folder: Path) -> LocalStore:
+        return LocalStore(folder)
+
+    def damage(self, store: LocalStore, digest: str, data: bytes) -> None:
+        path = store.root / "objects" / digest[:2] / digest
+        path.chmod(0o644)
+        path.write_bytes(data)
