@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import check_house
 import check_links
 import docs_code
+import project_files
 import pytest
 
 PAGES = docs_code.pages()
@@ -76,36 +78,49 @@ def test_every_dependency_is_explained_where_it_is_used() -> None:
     assert [place for place in rows.values() if not (docs_code.ROOT / place).exists()] == []
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not on this machine")
+def test_project_files_are_what_git_would_add(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    return tmp_path
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    (tmp_path / "a.py").write_text("")
+    (tmp_path / "a.log").write_text("")
+
+    assert [path.name for path in project_files.project_files(tmp_path)] == [".gitignore", "a.py"]
 
 
-def test_dead_links(repository: Path) -> None:
-    (repository / "other.md").write_text("# Two words, `code` here\n\n## Again\n\n## Again\n")
+def test_project_files_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for name in ("src/a.py", ".ci/run", ".venv/b.py", "src/__pycache__/a.pyc"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+
+    assert project_files.project_files(tmp_path) == [tmp_path / ".ci/run", tmp_path / "src/a.py"]
+
+
+def test_dead_links(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# Two words, `code` here\n\n## Again\n\n## Again\n")
     written(
-        repository,
+        tmp_path,
         "[a](other.md) [b](other.md#two-words-code-here) [c](other.md#again-1) [d](https://example.org/none)\n"
         "[e](missing.md) `[f](code.md)`\n\n```\n[g](fenced.md)\n```\n[h](other.md#again-2)\n",
     )
 
-    assert list(check_links.dead_links(repository)) == [
+    assert list(check_links.dead_links(tmp_path)) == [
         "page.md:2: 'missing.md' leads to no file",
         "page.md:7: 'other.md#again-2' leads to no heading of other.md",
     ]
 
 
-def test_house_rules(repository: Path) -> None:
+def test_house_rules(tmp_path: Path) -> None:
     # The forbidden texts are put together here, so that this file passes the rules itself.
     host, folder = "pypi" + ".org", "/" + "home/me"
     body = "".join(f"    x{i} = {i}\n" for i in range(91))
-    (repository / "a.py").write_text(
+    (tmp_path / "a.py").write_text(
         f"INDEX = 'https://{host}/simple'\nHERE = '{folder}'\n\ndef long():\n{body}\n"
         f"def wide({', '.join(f'a{i}' for i in range(11))}):\n    global HERE\n"
     )
-    (repository / "uv.lock").write_text("")
-    files = check_house.project_files(repository)
+    (tmp_path / "uv.lock").write_text("")
+    files = project_files.project_files(tmp_path)
     found = [
         f"{path.name}:{line}: {what}" for path in files for line, what in check_house.file_findings(path, path.name)
     ]

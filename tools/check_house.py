@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from project_files import ROOT, project_files
+
 MOST_LINES_OF_A_FUNCTION = 90
 MOST_LINES_OF_A_FILE = 600
 MOST_PARAMETERS = 10
@@ -26,14 +26,6 @@ REGISTRY = re.compile(
 )
 MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:work|root|home|Users)/[\w.]")
 LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock"}
-
-
-def project_files(folder: Path) -> list[Path]:
-    """The files that git knows or would add."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return [folder / name for name in sorted(set(listed.stdout.splitlines())) if (folder / name).is_file()]
 
 
 def text_findings(lines: list[str]) -> Iterator[tuple[int, str]]:

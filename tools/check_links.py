@@ -6,14 +6,14 @@ Usage: check_links.py [FOLDER]
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
-ROOT = Path(__file__).resolve().parents[1]
+from project_files import ROOT, project_files
+
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)|^\[[^\]]+\]:\s*(\S+)", re.MULTILINE)
@@ -22,11 +22,8 @@ OTHER_HOST = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 
 
 def pages(folder: Path) -> list[Path]:
-    """The Markdown files that git knows or would add."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "*.md"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return [folder / name for name in sorted(set(listed.stdout.splitlines())) if (folder / name).is_file()]
+    """The project's Markdown files."""
+    return [path for path in project_files(folder) if path.suffix == ".md"]
 
 
 def slug(heading: str) -> str:
