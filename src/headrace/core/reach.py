@@ -1,0 +1,511 @@
+"""What a function reaches: a walk over the facts of the project's modules until nothing new is found.
+
+Lean to counting: a name that can't be followed counts its whole module, and a lookup by a computed name counts all
+that it could find.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from headrace.core.reach_facts import ModuleFacts, Piece, Unit
+from headrace.core.reach_modules import STANDARD_LIBRARY, Modules
+from headrace.core.reach_names import Ref, Refs
+from headrace.core.reach_normal import sha256
+
+MODULE_NAMES = frozenset(
+    "__name__ __file__ __path__ __spec__ __package__ __loader__ __cached__ __builtins__ __annotations__ __debug__ "
+    "__qualname__ __module__ __class__ __classcell__ __conditional_annotations__".split()
+)
+WHOLE_MODULE = frozenset({"globals", "eval", "exec", "compile", "vars", "locals", "dir"})
+WHOLE_PROJECT = (
+    "importlib.import_module",
+    "importlib.__import__",
+    "importlib.reload",
+    "importlib.util",
+    "importlib.machinery",
+    "importlib.metadata.entry_points",
+    "runpy",
+    "pkgutil",
+    "sys.modules",
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "joblib.load",
+    "cloudpickle.load",
+    "cloudpickle.loads",
+    "dill.load",
+    "dill.loads",
+    "shelve.open",
+    "builtins.__import__",
+)
+SOURCE_READERS = ("inspect.getsource", "inspect.getsourcelines", "inspect.findsource", "inspect.getsourcefile", "linecache")
+DOC_READERS = ("inspect.getdoc", "pydoc")
+
+
+@dataclass
+class Counted:
+    """A piece that counts, in the module it stands in."""
+
+    module: ModuleFacts
+    piece: Piece
+    position: int
+
+
+class Reach:
+    """One walk. Add roots, then ``walk()``; the results are in the attributes."""
+
+    def __init__(self, modules: Modules) -> None:
+        self.modules = modules
+        self.closure: dict[str, ModuleFacts | None] = {}
+        self.counted: dict[tuple[str, str, int], Counted] = {}
+        self.bindings: dict[tuple[str, str], str] = {}
+        self.foreign: set[str] = set()
+        self.strings: set[tuple[str, str]] = set()
+        self.docs = False
+        self.source = False
+        self._attributes: set[str] = set()
+        self._patterns: set[tuple[str, str]] = set()
+        self._all_members = False
+        self._escaped: set[str] = set()
+        self._whole: set[str] = set()
+        self._whole_project = False
+        self._units: set[tuple[str, int]] = set()
+        self._members: dict[tuple[str, int, str, int], Piece] = {}
+        self._declared: set[tuple[str, int]] = set()
+        self._followed: set[tuple[str, Ref, bool]] = set()
+        self._work: deque[tuple[str, Refs]] = deque()
+        self._effects_seen: dict[str, bool] = {}
+
+    # roots
+
+    def enter(self, name: str) -> None:
+        """Take a module into the import closure, its packages first: what its import runs counts."""
+        parts = name.split(".")
+        for length in range(1, len(parts) + 1):
+            self._enter_one(".".join(parts[:length]))
+
+    def reach_name(self, module: str, name: str, *, is_declared: bool = False) -> None:
+        """Reach what a module's name stands for. ``is_declared``: a class's subclasses count too."""
+        self.enter(module)
+        self._resolve(module, ("", name, ()), soft=False, is_declared=is_declared)
+
+    def reach_line(self, module: str, line: int) -> bool:
+        """Reach the top-level statement around a line; False where there is none."""
+        self.enter(module)
+        facts = self.closure.get(module)
+        for index, unit in enumerate(facts.units if facts is not None else ()):
+            if unit.first_line <= line <= unit.last_line:
+                self._reach_unit(module, index)
+                return True
+        return False
+
+    def reach_whole(self, module: str) -> None:
+        """Count all of a module."""
+        self.enter(module)
+        self._count_whole(module)
+
+    def declare(self, module: str, name: str) -> None:
+        """Take the classes that a step's signature names as declared: their subclasses count too."""
+        facts = self.closure.get(module)
+        for index in facts.unit_bindings.get(name, ()) if facts is not None else ():
+            signature = facts.units[index].signature if facts is not None else None
+            for ref in sorted(signature.names | signature.soft) if signature is not None else ():
+                self._resolve(module, ref, soft=True, is_declared=True)
+
+    def walk(self) -> None:
+        """Follow everything until nothing new is found."""
+        while True:
+            while self._work:
+                module, refs = self._work.popleft()
+                self._follow(module, refs)
+            if not self._late_classes():
+                return
+
+    # following
+
+    def _follow(self, module: str, refs: Refs) -> None:
+        for name in sorted(refs.imports):
+            self._run_import(name)
+        for ref in sorted(refs.names):
+            self._resolve(module, ref, soft=False)
+        for ref in sorted(refs.soft):
+            self._resolve(module, ref, soft=True)
+        for ref in sorted(refs.opened):
+            self._resolve(module, ref, soft=True, opened=True)
+        self.strings.update((module, text) for text in refs.strings)
+        for name in sorted(refs.attributes - self._attributes):
+            self._attributes.add(name)
+            self._match_attribute(name)
+        for pattern in sorted(refs.patterns - self._patterns):
+            self._patterns.add(pattern)
+            for known in list(self.closure):
+                self._match_pattern(known, pattern)
+        self._flags(module, refs.flags)
+
+    def _flags(self, module: str, flags: Iterable[str]) -> None:
+        for flag in sorted(flags):
+            if flag == "module":
+                self._count_whole(module)
+            elif flag == "project":
+                self._count_project()
+            elif flag == "members":
+                self._count_all_members()
+            elif flag == "docs":
+                self.docs = True
+            elif flag == "source":
+                self.source = True
+
+    def _run_import(self, name: str) -> None:
+        module, _, member = name.partition(":")
+        if not module:
+            return
+        self.enter(module)
+        if member and self.modules.place(module) is not None:
+            submodule = f"{module}.{member}"
+            facts = self.closure.get(module)
+            defined = facts is not None and (member in facts.unit_bindings or member in facts.import_bindings)
+            if not defined and self.modules.place(submodule) is not None:
+                self.enter(submodule)
+
+    def _enter_one(self, name: str) -> None:
+        if name in self.closure:
+            return
+        place = self.modules.place(name)
+        if place is None:
+            if name.partition(".")[0] not in STANDARD_LIBRARY:
+                self.foreign.add(name)
+            return
+        facts = self.modules.facts(name)
+        self.closure[name] = facts
+        if facts is None:
+            return
+        for line in facts.imports:
+            for module in line.modules:
+                self._run_import(module)
+        for index in facts.effects:
+            self._reach_unit(name, index)
+        self._match_known(name, facts)
+
+    def _match_known(self, name: str, facts: ModuleFacts) -> None:
+        """Match what was asked of unknown receivers so far against a module that has come in."""
+        if self._all_members:
+            self._classes_of(name, facts)
+        for attribute in sorted(self._attributes & facts.member_index.keys()):
+            self._match_members(name, facts, attribute)
+        for pattern in sorted(self._patterns):
+            self._match_pattern(name, pattern)
+        if self._whole_project:
+            self._count_whole(name)
+
+    # resolving
+
+    def _resolve(
+        self, module: str, ref: Ref, *, soft: bool, opened: bool = False, is_declared: bool = False
+    ) -> None:
+        key = (module, ref, opened or is_declared)
+        if key in self._followed:
+            return
+        self._followed.add(key)
+        named, name, path = ref
+        stack = [(named or module, name, path)]
+        seen: set[tuple[str, str, tuple[str, ...]]] = set()
+        while stack:
+            step = stack.pop()
+            if step in seen:
+                continue
+            seen.add(step)
+            stack.extend(self._look_up(*step, soft=soft, opened=opened, is_declared=is_declared))
+
+    def _look_up(
+        self, module: str, name: str, path: tuple[str, ...], *, soft: bool, opened: bool, is_declared: bool
+    ) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Take one step from a name towards what it stands for; give the next steps."""
+        self.enter(module)
+        if self.modules.place(module) is None:
+            self._foreign_use(module, name, path)
+            return []
+        if not name:
+            if path:
+                return [(module, path[0], path[1:])]
+            self._escape(module, opened=opened)
+            return []
+        facts = self.closure.get(module)
+        found = self._bound(module, facts, name, path, opened=opened, is_declared=is_declared)
+        if found is not None:
+            return found
+        submodule = f"{module}.{name}"
+        if self.modules.place(submodule) is not None:
+            self.enter(submodule)
+            return [(submodule, "", path)]
+        return self._unbound(module, facts, name, path, soft=soft)
+
+    def _bound(
+        self, module: str, facts: ModuleFacts | None, name: str, path: tuple[str, ...], *, opened: bool, is_declared: bool
+    ) -> list[tuple[str, str, tuple[str, ...]]] | None:
+        if facts is None:
+            return None
+        units = facts.unit_bindings.get(name, [])
+        targets = facts.import_bindings.get(name, [])
+        for index in units:
+            self._reach_unit(module, index)
+            unit = facts.units[index]
+            rest = path[1:] if path and unit.is_class and path[0] in unit.members else path
+            self._ask(rest)
+            if is_declared and unit.is_class:
+                self._declared.add((module, index))
+            if opened and not unit.is_class:
+                self._count_all_members()
+        if targets:
+            self.bindings[module, name] = sha256(*(f"{source}:{target}" for source, target in targets))
+            following = []
+            for source, target in targets:
+                self._run_import(f"{source}:{target}" if target else source)
+                following.append((source, target, path))
+            return following
+        return [] if units else None
+
+    def _unbound(
+        self, module: str, facts: ModuleFacts | None, name: str, path: tuple[str, ...], *, soft: bool
+    ) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Look a name up where no statement of the module binds it: stars, builtins, ``global`` in a function."""
+        if facts is None:
+            return []
+        stars = [star for star in facts.stars if self._may_have(star, name)]
+        if stars:
+            self.bindings[module, name] = sha256(*stars)
+            return [(star, name, path) for star in stars]
+        if name in facts.global_writers:
+            for index in facts.global_writers[name]:
+                self._reach_unit(module, index)
+            self._ask(path)
+            return []
+        if "__getattr__" in facts.unit_bindings:
+            for index in facts.unit_bindings["__getattr__"]:
+                self._reach_unit(module, index)
+        if name == "__doc__":
+            self.docs = True
+        elif name in MODULE_NAMES:
+            pass
+        elif hasattr(builtins, name):
+            if name in WHOLE_MODULE:
+                self._count_whole(module)
+            elif name == "__import__":
+                self._count_project()
+        elif not soft:
+            self._count_whole(module)
+        return []
+
+    def _may_have(self, star: str, name: str) -> bool:
+        """Say whether ``from star import *`` may bring a name; a foreign module may bring any but a builtin's."""
+        stack, seen = [star], set()
+        while stack:
+            module = stack.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            if self.modules.place(module) is None:
+                if not hasattr(builtins, name) and name not in MODULE_NAMES:
+                    return True
+                continue
+            facts = self.modules.facts(module)
+            if facts is None or name in facts.unit_bindings or name in facts.import_bindings:
+                return True
+            if self.modules.place(f"{module}.{name}") is not None:
+                return True
+            stack.extend(facts.stars)
+        return False
+
+    def _foreign_use(self, module: str, name: str, path: tuple[str, ...]) -> None:
+        dotted = ".".join(part for part in (module, name, *path) if part)
+        if _matches(dotted, WHOLE_PROJECT):
+            self._count_project()
+        if _matches(dotted, SOURCE_READERS):
+            self.source = True
+        if _matches(dotted, DOC_READERS):
+            self.docs = True
+        if module.partition(".")[0] not in STANDARD_LIBRARY and name:
+            self.foreign.add(f"{module}.{name}")
+
+    # counting
+
+    def _reach_unit(self, module: str, index: int) -> None:
+        if (module, index) in self._units:
+            return
+        self._units.add((module, index))
+        facts = self.closure[module]
+        if facts is None:
+            return
+        unit = facts.units[index]
+        self.counted[module, unit.piece.label, index] = Counted(facts, unit.piece, unit.position)
+        self._work.append((module, unit.piece.refs))
+
+    def _ask(self, path: tuple[str, ...]) -> None:
+        """Ask for attributes of something that is known only by where it was made."""
+        if path:
+            self._work.append(("", Refs(attributes=set(path))))
+
+    def _match_attribute(self, name: str) -> None:
+        for module, facts in list(self.closure.items()):
+            if facts is not None and name in facts.member_index:
+                self._match_members(module, facts, name)
+        for module in list(self._escaped):
+            self._resolve(module, ("", name, ()), soft=True)
+
+    def _match_members(self, module: str, facts: ModuleFacts, name: str) -> None:
+        for number, (index, piece) in enumerate(facts.member_index[name]):
+            key = (module, index, piece.label, number)
+            if key not in self._members and (module, index) not in self._units:
+                self._members[key] = piece
+                self._work.append((module, piece.refs))
+
+    def _match_pattern(self, module: str, pattern: tuple[str, str]) -> None:
+        facts = self.closure.get(module)
+        prefix, suffix = pattern
+        for name in sorted(facts.member_index) if facts is not None else ():
+            if facts is not None and name.startswith(prefix) and name.endswith(suffix):
+                self._match_members(module, facts, name)
+
+    def _escape(self, module: str, *, opened: bool) -> None:
+        """A module that is used as a value may be asked for anything."""
+        if opened:
+            self._count_whole(module)
+        if module in self._escaped:
+            return
+        self._escaped.add(module)
+        for name in sorted(self._attributes):
+            self._resolve(module, ("", name, ()), soft=True)
+        if self._all_members or self._patterns:
+            self._count_whole(module)
+
+    def _count_whole(self, module: str) -> None:
+        if module in self._whole or module not in self.closure:
+            return
+        self._whole.add(module)
+        facts = self.closure[module]
+        for index in range(len(facts.units) if facts is not None else 0):
+            self._reach_unit(module, index)
+        for name in sorted(facts.import_bindings) if facts is not None else ():
+            self._resolve(module, ("", name, ()), soft=True)
+
+    def _count_project(self) -> None:
+        if self._whole_project:
+            return
+        self._whole_project = True
+        for name in self.modules.every_module():
+            self.enter(name)
+        for name in list(self.closure):
+            self._count_whole(name)
+
+    def _count_all_members(self) -> None:
+        if self._all_members:
+            return
+        self._all_members = True
+        for module, facts in list(self.closure.items()):
+            if facts is not None:
+                self._classes_of(module, facts)
+        for module in list(self._escaped):
+            self._count_whole(module)
+
+    def _classes_of(self, module: str, facts: ModuleFacts) -> None:
+        for index, unit in enumerate(facts.units):
+            if unit.is_class or unit.members:
+                self._reach_unit(module, index)
+
+    # classes whose bases decide
+
+    def _late_classes(self) -> bool:
+        """Reach classes that register themselves through a base, and subclasses of declared classes."""
+        before = len(self._units)
+        for module, facts in list(self.closure.items()):
+            for index, unit in enumerate(facts.units if facts is not None else ()):
+                if unit.bases and (module, index) not in self._units and self._counts_by_base(module, unit):
+                    self._reach_unit(module, index)
+                if (module, index) in self._units and unit.bases:
+                    self._spread_declared(module, index, unit)
+        return len(self._units) > before or bool(self._work)
+
+    def _spread_declared(self, module: str, index: int, unit: Unit) -> None:
+        if (module, index) not in self._declared and self._ancestors(module, unit) & self._declared:
+            self._declared.add((module, index))
+
+    def _counts_by_base(self, module: str, unit: Unit) -> bool:
+        ancestors = self._ancestors(module, unit)
+        if ancestors & self._declared:
+            return True
+        for name, index in ancestors:
+            facts = self.modules.facts(name)
+            if facts is not None and facts.units[index].makes_subclass_effects:
+                return True
+        return any(not self._find_units(module, ref) for ref in unit.bases)
+
+    def _ancestors(self, module: str, unit: Unit) -> set[tuple[str, int]]:
+        found: set[tuple[str, int]] = set()
+        stack = [(module, ref) for ref in unit.bases]
+        while stack:
+            where, ref = stack.pop()
+            for name, index in self._find_units(where, ref):
+                if (name, index) not in found:
+                    found.add((name, index))
+                    facts = self.modules.facts(name)
+                    if facts is not None:
+                        stack.extend((name, base) for base in facts.units[index].bases)
+        return found
+
+    def _find_units(self, module: str, ref: Ref) -> list[tuple[str, int]]:
+        """Find the units that a name stands for, without reaching them."""
+        named, name, path = ref
+        stack = [(named or module, name, path)]
+        found, seen = [], set()
+        while stack:
+            where, what, rest = stack.pop()
+            if (where, what, rest) in seen or self.modules.place(where) is None:
+                continue
+            seen.add((where, what, rest))
+            facts = self.modules.facts(where)
+            if not what:
+                if rest:
+                    stack.append((where, rest[0], rest[1:]))
+                continue
+            if facts is not None:
+                found.extend((where, index) for index in facts.unit_bindings.get(what, ()))
+                stack.extend((source, target, rest) for source, target in facts.import_bindings.get(what, ()))
+                stack.extend((star, what, rest) for star in facts.stars)
+            if self.modules.place(f"{where}.{what}") is not None:
+                stack.append((f"{where}.{what}", "", rest))
+        return found
+
+    # results
+
+    def members(self) -> list[tuple[ModuleFacts, Piece]]:
+        """Give the class members that count though their classes don't."""
+        found = []
+        for (module, index, _, _), piece in self._members.items():
+            facts = self.closure[module]
+            if facts is not None and (module, index) not in self._units:
+                found.append((facts, piece))
+        return found
+
+    def has_effects(self, name: str) -> bool:
+        """Say whether importing a module may do more than define, itself or through what it imports."""
+        stack, seen = [name], set()
+        while stack:
+            module = stack.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            facts = self.closure.get(module)
+            if facts is None:
+                continue
+            if any((module, index) in self._units and unit.is_effect for index, unit in enumerate(facts.units)):
+                return True
+            stack.extend(target.partition(":")[0] for line in facts.imports for target in line.modules)
+            stack.extend(target.replace(":", ".") for line in facts.imports for target in line.modules)
+        return False
+
+
+def _matches(dotted: str, names: Iterable[str]) -> bool:
+    return any(dotted == name or dotted.startswith(name + ".") for name in names)
