@@ -6,7 +6,7 @@ another machine or container that share the folder: of these nobody can say here
 are left.
 """
 
-# ruff: noqa: PTH106, PTH108, PTH112
+# ruff: noqa: PTH106, PTH108, PTH112, PTH208
 from __future__ import annotations
 
 import os
@@ -87,6 +87,16 @@ def remove(path: str) -> None:
 def remove_folder(path: str) -> None:
     """Remove a folder with what is in it. What can't be removed stays."""
     try:
+        os.rmdir(path)
+    except OSError:
+        _remove_what_is_in(path)
+
+
+def _remove_what_is_in(path: str) -> None:
+    try:
+        # Mostly there are empty folders, from which the files were taken over: ten times faster than rmtree.
+        for name in os.listdir(path):
+            os.rmdir(f"{path}/{name}")
         os.rmdir(path)
     except OSError:
         import shutil
