@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -55,6 +55,11 @@ OURS = (
     headrace("headrace", "default mode: a process a step, cache and records"),
     headrace("headrace inline", "--inline: one process, cache and records", "--inline"),
 )
+
+
+def long_chains() -> list[Contender]:
+    """Headrace's modes on short and very long chains."""
+    return [replace(contender, sizes=(100, 5000)) for contender in OURS if contender.has_cache]
 
 
 class Server:
