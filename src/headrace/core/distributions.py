@@ -4,6 +4,9 @@
 read is kept in a cache file under cheap stamps: the site folders' times, and each reached RECORD's.
 """
 
+# Paths are plain strings here: building a Path for each file of a project takes milliseconds.
+# ruff: noqa: PTH100, PTH110, PTH113, PTH116, PTH118, PTH120, PTH123, PTH208
+
 from __future__ import annotations
 
 import csv
@@ -18,12 +21,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.core.reach_normal import words
 from headrace.core.stamps import write_aside
 
 VERSION = 1
-_BUILD_EXTRAS = frozenset(
-    "test tests testing dev develop development doc docs lint typing mypy benchmark benchmarks bench example examples "
-    "build release check checks qa style format install maintenance".split()
+_BUILD_EXTRAS = words(
+    """
+    test tests testing dev develop development doc docs lint typing mypy benchmark benchmarks bench example
+    examples build release check checks qa style format install maintenance
+    """
 )
 _UNCOUNTED = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "RECORD.jws", "RECORD.p7s"})
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
@@ -161,15 +167,15 @@ def _read_cache(path: Path | None) -> dict[str, Any]:
             return {}
         return {
             "folders": {folder: tuple(stamp) for folder, stamp in content["folders"].items()},
-            "distributions": [
-                Distribution(
-                    **{name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
-                )
-                for item in content["distributions"]
-            ],
+            "distributions": [_from_json(item) for item in content["distributions"]],
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _from_json(item: Mapping[str, Any]) -> Distribution:
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in item.items()}
+    return Distribution(**fields)
 
 
 def _records(folder: str) -> list[str]:

@@ -189,12 +189,11 @@ class Fingerprinter:
 
     def _definitions(self, reach: Reach) -> dict[str, Part]:
         parts: dict[str, Part] = {}
-        for (module, label, index), counted in sorted(reach.counted.items()):
+        for (_, label, index), counted in sorted(reach.counted.items(), key=lambda item: item[0]):
             facts, piece = counted.module, counted.piece
             if facts.units[index].is_effect and not facts.units[index].binds:
                 continue
             digest = sha256(piece.digest, piece.docs if reach.docs else "", str(counted.position))
-            del module
             name = _free(parts, f"{facts.label}::{label}")
             parts[name] = Part(digest, piece.line)
         return parts
@@ -202,7 +201,7 @@ class Fingerprinter:
     def _top_levels(self, reach: Reach) -> dict[str, Part]:
         """What importing each module runs, in order: effects, and imports of modules that have some."""
         parts = {}
-        for name, facts in sorted(reach.closure.items()):
+        for facts in (found for _, found in sorted(reach.closure.items())):
             if facts is None:
                 continue
             lines = [(line.position, 0, line.text) for line in facts.imports if _runs_effects(reach, line.modules)]
@@ -241,7 +240,9 @@ def _free(parts: Mapping[str, Part], label: str) -> str:
 
 
 def _runs_effects(reach: Reach, modules: Iterable[str]) -> bool:
-    return any(reach.has_effects(name.replace(":", ".")) or reach.has_effects(name.partition(":")[0]) for name in modules)
+    return any(
+        reach.has_effects(name.replace(":", ".")) or reach.has_effects(name.partition(":")[0]) for name in modules
+    )
 
 
 def fingerprint(

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from headrace.core.reach_facts import ModuleFacts, Piece, Unit
 from headrace.core.reach_modules import STANDARD_LIBRARY, Modules
 from headrace.core.reach_names import Ref, Refs
-from headrace.core.reach_normal import sha256
+from headrace.core.reach_normal import sha256, words
 
-MODULE_NAMES = frozenset(
-    "__name__ __file__ __path__ __spec__ __package__ __loader__ __cached__ __builtins__ __annotations__ __debug__ "
-    "__qualname__ __module__ __class__ __classcell__ __conditional_annotations__".split()
+MODULE_NAMES = words(
+    """
+    __name__ __file__ __path__ __spec__ __package__ __loader__ __cached__ __builtins__ __annotations__ __debug__
+    __qualname__ __module__ __class__ __classcell__ __conditional_annotations__
+    """
 )
 WHOLE_MODULE = frozenset({"globals", "eval", "exec", "compile", "vars", "locals", "dir"})
 WHOLE_PROJECT = (
@@ -42,7 +44,13 @@ WHOLE_PROJECT = (
     "shelve.open",
     "builtins.__import__",
 )
-SOURCE_READERS = ("inspect.getsource", "inspect.getsourcelines", "inspect.findsource", "inspect.getsourcefile", "linecache")
+SOURCE_READERS = (
+    "inspect.getsource",
+    "inspect.getsourcelines",
+    "inspect.findsource",
+    "inspect.getsourcefile",
+    "linecache",
+)
 DOC_READERS = ("inspect.getdoc", "pydoc")
 
 
@@ -203,9 +211,7 @@ class Reach:
 
     # resolving
 
-    def _resolve(
-        self, module: str, ref: Ref, *, soft: bool, opened: bool = False, is_declared: bool = False
-    ) -> None:
+    def _resolve(self, module: str, ref: Ref, *, soft: bool, opened: bool = False, is_declared: bool = False) -> None:
         key = (module, ref, opened or is_declared)
         if key in self._followed:
             return
@@ -244,7 +250,14 @@ class Reach:
         return self._unbound(module, facts, name, path, soft=soft)
 
     def _bound(
-        self, module: str, facts: ModuleFacts | None, name: str, path: tuple[str, ...], *, opened: bool, is_declared: bool
+        self,
+        module: str,
+        facts: ModuleFacts | None,
+        name: str,
+        path: tuple[str, ...],
+        *,
+        opened: bool,
+        is_declared: bool,
     ) -> list[tuple[str, str, tuple[str, ...]]] | None:
         if facts is None:
             return None
@@ -459,7 +472,8 @@ class Reach:
         """Find the units that a name stands for, without reaching them."""
         named, name, path = ref
         stack = [(named or module, name, path)]
-        found, seen = [], set()
+        found: list[tuple[str, int]] = []
+        seen: set[tuple[str, str, tuple[str, ...]]] = set()
         while stack:
             where, what, rest = stack.pop()
             if (where, what, rest) in seen or self.modules.place(where) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -259,22 +260,9 @@ class _Reader:
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.FunctionDef:
     """Give a function with the same annotations and nothing else, to ask what the annotations name."""
-    return ast.FunctionDef(
-        name=node.name,
-        args=ast.arguments(
-            posonlyargs=node.args.posonlyargs,
-            args=node.args.args,
-            vararg=node.args.vararg,
-            kwonlyargs=node.args.kwonlyargs,
-            kw_defaults=[],
-            kwarg=node.args.kwarg,
-            defaults=[],
-        ),
-        body=[],
-        decorator_list=[],
-        returns=node.returns,
-        type_params=[],
-    )
+    bare = ast.FunctionDef(name=node.name, args=copy.copy(node.args), body=[], decorator_list=[], returns=node.returns)
+    bare.args.defaults, bare.args.kw_defaults = [], []
+    return bare
 
 
 def _own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
@@ -308,7 +296,9 @@ def _evaluates(node: ast.stmt) -> bool:
         values = [default for default in (*node.args.defaults, *node.args.kw_defaults) if default is not None]
         return bool(node.decorator_list) or not all(_is_literal(value) for value in values)
     if isinstance(node, ast.ClassDef):
-        return any(isinstance(child, (ast.Assign, ast.AnnAssign)) and not _is_literal(child.value) for child in node.body)
+        return any(
+            isinstance(child, (ast.Assign, ast.AnnAssign)) and not _is_literal(child.value) for child in node.body
+        )
     if isinstance(node, (ast.Assign, ast.AnnAssign)):
         return not _is_literal(node.value)
     return True

@@ -28,6 +28,11 @@ def sha256(*parts: str) -> str:
     return digest.hexdigest()
 
 
+def words(text: str) -> frozenset[str]:
+    """Split a table of names that is written as a text."""
+    return frozenset(text.split())
+
+
 def is_text(statement: ast.stmt) -> bool:
     """Say whether a statement is a bare string: a docstring, or a comment in its clothes."""
     return (

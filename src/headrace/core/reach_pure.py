@@ -12,46 +12,54 @@ import builtins
 import sys
 from collections.abc import Mapping
 
-from headrace.core.reach_normal import FUNCTIONS, is_text
+from headrace.core.reach_normal import FUNCTIONS, is_text, words
 
 Bound = Mapping[str, list[tuple[str, str]]]
 """The names a module imports: name -> (module, name in it)."""
 
-_PURE_BUILTINS = frozenset(
-    "abs bool bytes complex dict divmod enumerate filter float frozenset hash int isinstance issubclass len list map "
-    "max min object ord chr pow property range repr reversed round set slice sorted staticmethod classmethod str sum "
-    "tuple type zip".split()
+_PURE_BUILTINS = words(
+    """
+    abs bool bytes complex dict divmod enumerate filter float frozenset hash int isinstance issubclass len list
+    map max min object ord chr pow property range repr reversed round set slice sorted staticmethod classmethod
+    str sum tuple type zip
+    """
 )
-_PURE_CALLS = frozenset(
+_PURE_CALLS = words(
     """
     re.compile pathlib.Path pathlib.PurePath pathlib.PurePosixPath functools.partial functools.partialmethod
-    functools.cmp_to_key typing.TypeVar typing.ParamSpec typing.NewType typing.cast typing.NamedTuple typing.TypedDict
-    typing_extensions.TypeVar collections.namedtuple collections.defaultdict collections.OrderedDict
-    collections.Counter collections.deque collections.ChainMap datetime.datetime datetime.date datetime.timedelta
-    datetime.time datetime.timezone zoneinfo.ZoneInfo decimal.Decimal fractions.Fraction operator.itemgetter
-    operator.attrgetter operator.methodcaller types.MappingProxyType types.SimpleNamespace logging.getLogger enum.auto
-    dataclasses.field math.sqrt math.log math.exp math.log2 math.log10 math.radians uuid.UUID string.Template
-    os.path.join os.path.dirname os.path.abspath os.path.realpath os.getenv os.environ.get struct.Struct
-    threading.Lock threading.RLock contextvars.ContextVar abc.ABC pydantic.Field textwrap.dedent
-    """.split()
+    functools.cmp_to_key typing.TypeVar typing.ParamSpec typing.NewType typing.cast typing.NamedTuple
+    typing.TypedDict typing_extensions.TypeVar collections.namedtuple collections.defaultdict
+    collections.OrderedDict collections.Counter collections.deque collections.ChainMap datetime.datetime
+    datetime.date datetime.timedelta datetime.time datetime.timezone zoneinfo.ZoneInfo decimal.Decimal
+    fractions.Fraction operator.itemgetter operator.attrgetter operator.methodcaller types.MappingProxyType
+    types.SimpleNamespace logging.getLogger enum.auto dataclasses.field math.sqrt math.log math.exp math.log2
+    math.log10 math.radians uuid.UUID string.Template os.path.join os.path.dirname os.path.abspath
+    os.path.realpath os.getenv os.environ.get struct.Struct threading.Lock threading.RLock
+    contextvars.ContextVar abc.ABC pydantic.Field textwrap.dedent
+    """
 )
-_PURE_METHODS = frozenset(
-    "resolve absolute joinpath with_suffix with_name relative_to expanduser format join split strip lower upper replace "
-    "encode decode keys values items get copy union intersection difference fromkeys removeprefix removesuffix title "
-    "startswith endswith splitlines lstrip rstrip".split()
+_PURE_METHODS = words(
+    """
+    resolve absolute joinpath with_suffix with_name relative_to expanduser format join split strip lower upper
+    replace encode decode keys values items get copy union intersection difference fromkeys removeprefix
+    removesuffix title startswith endswith splitlines lstrip rstrip
+    """
 )
-_PURE_DECORATORS = frozenset(
+_PURE_DECORATORS = words(
     """
     dataclasses.dataclass functools.lru_cache functools.cache functools.cached_property functools.wraps
-    functools.total_ordering contextlib.contextmanager contextlib.asynccontextmanager typing.overload typing.final
-    typing.override typing.runtime_checkable typing.no_type_check enum.unique abc.abstractmethod typing_extensions.final
-    typing_extensions.override typing_extensions.overload typing_extensions.deprecated warnings.deprecated
-    """.split()
+    functools.total_ordering contextlib.contextmanager contextlib.asynccontextmanager typing.overload
+    typing.final typing.override typing.runtime_checkable typing.no_type_check enum.unique abc.abstractmethod
+    typing_extensions.final typing_extensions.override typing_extensions.overload typing_extensions.deprecated
+    warnings.deprecated
+    """
 )
-_PURE_BASES = frozenset(
-    "pydantic.BaseModel pydantic.main.BaseModel sklearn.base.BaseEstimator sklearn.base.TransformerMixin "
-    "sklearn.base.ClassifierMixin sklearn.base.RegressorMixin typing_extensions.TypedDict typing_extensions.Protocol "
-    "typing_extensions.NamedTuple".split()
+_PURE_BASES = words(
+    """
+    pydantic.BaseModel pydantic.main.BaseModel sklearn.base.BaseEstimator sklearn.base.TransformerMixin
+    sklearn.base.ClassifierMixin sklearn.base.RegressorMixin typing_extensions.TypedDict
+    typing_extensions.Protocol typing_extensions.NamedTuple
+    """
 )
 _PURE_METACLASSES = frozenset({"abc.ABCMeta", "enum.EnumMeta", "enum.EnumType"})
 

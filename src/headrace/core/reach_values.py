@@ -23,7 +23,10 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 class Values:
-    """Walks objects from a function on. ``parts`` maps a label, such as ``closure of make.<locals>.f: rate``, to a digest."""
+    """Walks objects from a function on.
+
+    ``parts`` maps a label, such as ``closure of make.<locals>.f: rate``, to a digest.
+    """
 
     def __init__(self, reach: Reach, encode: Encode) -> None:
         self.parts: dict[str, str] = {}
@@ -61,7 +64,9 @@ class Values:
             self.parts[where] = sha256("module", item.__name__)
             self._reach.reach_whole(item.__name__)
         elif isinstance(item, (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)):
-            self.parts[where] = sha256("builtin", getattr(item, "__qualname__", ""), str(getattr(item, "__module__", "")))
+            self.parts[where] = sha256(
+                "builtin", getattr(item, "__qualname__", ""), str(getattr(item, "__module__", ""))
+            )
             self._foreign(getattr(item, "__module__", None))
         else:
             self._value(item, where)
@@ -113,7 +118,7 @@ class Values:
             self._push(value, f"default of {qualname}: {name}")
 
     def _outside(self, function: types.FunctionType, where: str) -> None:
-        """A library's function counts with its library; one without a file (a notebook's) by its code and its globals."""
+        """A library's function counts with its library; one without a file (a notebook's) by its code and globals."""
         module = function.__globals__.get("__name__")
         file = sys.modules.get(str(module)).__dict__.get("__file__") if str(module) in sys.modules else None
         if isinstance(module, str) and (file is not None or module.partition(".")[0] in sys.stdlib_module_names):
