@@ -27,11 +27,13 @@ def declared_types(function: Callable[..., Any], where: str) -> dict[str, Any]:
         ) from error
 
 
-def bind_parameters(function: Callable[..., Any], given: Mapping[str, object], where: str) -> dict[str, Any]:
+def bind_parameters(
+    function: Callable[..., Any], given: Mapping[str, object], where: str, folder: Path | None = None
+) -> dict[str, Any]:
     """Check the given parameters against the pipeline's signature, and fill in the defaults.
 
     Text is read as the declared type (so that the command line needs no quoting rules of its own); other values must
-    be of it. A whole number passes for a float.
+    be of it. A whole number passes for a float. A relative path given as text is relative to ``folder``.
 
     Raises `ParameterError` for an unknown or missing parameter and for a value that is not of the declared type.
     """
@@ -53,7 +55,9 @@ def bind_parameters(function: Callable[..., Any], given: Mapping[str, object], w
                 hint="name each parameter, or take a list",
             )
         if name in given:
-            bound[name] = read_parameter(name, given[name], types_by_name.get(name, MISSING), where)
+            value = read_parameter(name, given[name], types_by_name.get(name, MISSING), where)
+            was_text = isinstance(given[name], str)
+            bound[name] = Path(folder, value) if folder and was_text and isinstance(value, Path) else value
         elif parameter.default is parameter.empty:
             raise ParameterError(
                 f"Pipeline {_title(function)} needs parameter {name!r}",

@@ -99,7 +99,13 @@ class Trace:
     steps: Mapping[str, TracedStep]
 
 
-def trace(pipeline: Pipeline[..., Any], parameters: Mapping[str, object], formats: Formats, root: Path) -> Trace:
+def trace(
+    pipeline: Pipeline[..., Any],
+    parameters: Mapping[str, object],
+    formats: Formats,
+    root: Path,
+    folder: Path | None = None,
+) -> Trace:
     """Call the pipeline's function once and return its plan.
 
     Parameters
@@ -108,6 +114,8 @@ def trace(pipeline: Pipeline[..., Any], parameters: Mapping[str, object], format
         Values by name; text is read as the declared type. What is not given has its default.
     root
         The project's folder: paths inside it are kept relative to it.
+    folder
+        What relative paths given as text are relative to; ``root`` by default.
 
     Raises
     ------
@@ -119,7 +127,7 @@ def trace(pipeline: Pipeline[..., Any], parameters: Mapping[str, object], format
     function = pipeline.function
     file, line = place_of(function, root)
     where = f"{file}:{line}"
-    bound = bind_parameters(function, parameters, where)
+    bound = bind_parameters(function, parameters, where, folder)
     tracer = Tracer(pipeline.name, formats, root)
     with tracer.active():
         returned = function(**bound)

@@ -33,11 +33,12 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One output of a step: its name, its declared type as text, and the format that stores it."""
+    """One output of a step: its name, its declared type as text, the format that stores it, and who chose that."""
 
     name: str
     type: str
     format: str
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)

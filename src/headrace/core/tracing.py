@@ -422,7 +422,7 @@ def _describe(step: Step[..., Any], formats: Formats, root: Path) -> TracedStep:
             raise DefinitionError(
                 f"Output {name!r} of step {settings.name!r}: {error.message}", where=where, hint=error.hint
             ) from error
-        specs.append(OutputSpec(name, show_type(output_type), format_name))
+        specs.append(OutputSpec(name, show_type(output_type), format_name, name in named))
     if unknown := [name for name in named if name not in outputs]:
         raise DefinitionError(
             f"Step {settings.name!r} has no output {unknown[0]!r}",

@@ -1,0 +1,476 @@
+"""One attempt of a step, in the process that executes it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from headrace.core.artifact import Artifact, StoredFile
+from headrace.core.context import RunContext, entered
+from headrace.core.errors import (
+    CodeChangedError,
+    DamagedObjectError,
+    DefinitionError,
+    FormatError,
+    HeadraceError,
+    TransientError,
+)
+from headrace.core.faults import fault_point
+from headrace.core.fit import MISSING
+from headrace.core.names import find_named
+from headrace.core.outcome import Outcome
+from headrace.core.values import TAG, Json, decode
+from headrace.engine.prepare import Workshop, path_digest, user_traceback
+from headrace.engine.records import Action, Failure, now
+from headrace.engine.target import Target, enter, import_target
+from headrace.stores.open import open_store
+
+if TYPE_CHECKING:
+    from headrace.core.project import Project
+    from headrace.core.stamps import Stamps
+    from headrace.stores.protocol import Store
+
+Report = Callable[[float, "float | None", str], None]
+"""Is told of a step's progress: done, total, message."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What a worker must know, as plain data."""
+
+    target: dict[str, Any]
+    parameters: Json
+    folder: str
+    store: str
+    run_id: str
+    node: str
+    number: int
+    key: str
+    seed: int
+    step: dict[str, Any]
+    arguments: Mapping[str, Json]
+    inputs: Mapping[str, Json]  # artifacts by "node/output"
+    modules: Mapping[str, Any]  # the project modules that the key was made from
+    pins: Mapping[str, Json]
+    paths: Mapping[str, str | None]  # external files and what they were when the key was made
+    imported: Mapping[str, Json] = field(default_factory=dict)  # what importing was seen to read, where not by this one
+
+
+@dataclass(frozen=True)
+class AttemptEnd:
+    """How an attempt ended, as plain data. ``damaged`` is the digest of an input that must be made again."""
+
+    outcome: Outcome
+    outputs: Mapping[str, Artifact] = field(default_factory=dict)
+    discovered: Mapping[str, Json] = field(default_factory=dict)
+    failure: Failure | None = None
+    damaged: str | None = None
+    seconds: float = 0.0
+    is_stored: bool = True
+
+    def to_json(self) -> dict[str, Json]:
+        """The form that goes from the worker to the engine."""
+        return {
+            "outcome": self.outcome.value,
+            "outputs": {name: artifact.to_json() for name, artifact in self.outputs.items()},
+            "discovered": dict(self.discovered),
+            "failure": asdict(self.failure) if self.failure else None,
+            "damaged": self.damaged,
+            "seconds": self.seconds,
+            "is_stored": self.is_stored,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> AttemptEnd:
+        """Read that form."""
+        return cls(
+            Outcome(data["outcome"]),
+            {name: Artifact.from_json(item) for name, item in data["outputs"].items()},
+            data["discovered"],
+            Failure.from_json(data["failure"]),
+            data["damaged"],
+            data["seconds"],
+            data["is_stored"],
+        )
+
+
+class Workplace:
+    """What one process keeps between attempts: the project, its stamps, the store, and the steps it has found."""
+
+    def __init__(
+        self,
+        target: Target,
+        store: Store,
+        parameters: Json,
+        folder: str,
+        workshop: Workshop,
+        live: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        self.target = target
+        self.store = store
+        self.parameters = parameters
+        self.folder = folder
+        self.project: Project = workshop.project
+        self.stamps: Stamps = workshop.stamps
+        self._functions: dict[str, Callable[..., Any]] = dict(live)
+        self._hints: dict[str, tuple[inspect.Signature, dict[str, Any]]] = {}
+
+    def function(self, spec: Mapping[str, Any]) -> Callable[..., Any]:
+        """The step's function: by its import path, else by tracing the pipeline again."""
+        spec_id = spec["id"]
+        if spec_id not in self._functions:
+            if spec["target"] is not None:
+                self._functions[spec_id] = find_named(spec["target"]).function  # type: ignore[attr-defined]
+            else:
+                self._functions.update(self._traced_again())
+        if spec_id not in self._functions:
+            raise CodeChangedError(
+                f"Step {spec['name']!r} is not in this environment's pipeline", hint="trace it again"
+            )
+        return self._functions[spec_id]
+
+    def _traced_again(self) -> dict[str, Callable[..., Any]]:
+        from headrace.core.pipeline import trace
+        from headrace.engine.lookup import FormatLookup
+
+        pipeline = import_target(self.target)
+        traced = trace(pipeline, decode(self.parameters), FormatLookup(), self.project.root, Path(self.folder))
+        return {spec_id: item.step.function for spec_id, item in traced.steps.items()}
+
+    def signature(self, spec_id: str, function: Callable[..., Any]) -> tuple[inspect.Signature, dict[str, Any]]:
+        """The function's signature and its evaluated annotations."""
+        if spec_id not in self._hints:
+            hints = get_type_hints(inspect.unwrap(function), include_extras=True)
+            self._hints[spec_id] = inspect.signature(function), hints
+        return self._hints[spec_id]
+
+
+def run_in_worker(request: Mapping[str, Any], report: Report) -> dict[str, Json]:
+    """Execute an attempt in a process made for it alone, and return its `AttemptEnd` as plain data."""
+    from headrace.core.loader import install_loader
+
+    attempt = Attempt(**request)
+    target = Target.from_json(attempt.target)
+    store = open_store(attempt.store)
+    workshop = Workshop.open(Path(target.root), store.cache_dir)
+    workplace = Workplace(target, store, attempt.parameters, attempt.folder, workshop, {})
+    enter(target)
+    install_loader(workplace.project, store.cache_dir / "bytecode")
+    return run_attempt(attempt, workplace, report).to_json()
+
+
+def run_attempt(attempt: Attempt, workplace: Workplace, report: Report) -> AttemptEnd:
+    """Load the inputs, call the step, store its outputs and the action. Never raises but for an interruption."""
+    started = time.perf_counter()
+
+    def seconds() -> float:
+        return time.perf_counter() - started
+
+    try:
+        outputs, discovered, is_stored = _execute(attempt, workplace, report, started)
+    except DamagedObjectError as error:
+        failure = Failure("DamagedObjectError", str(error), is_retryable=True)
+        return AttemptEnd(Outcome.FAILED, failure=failure, damaged=error.digest, seconds=seconds())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome
+        return AttemptEnd(Outcome.FAILED, failure=_failure(error, attempt), seconds=seconds())
+    return AttemptEnd(Outcome.SUCCEEDED, outputs, discovered, seconds=seconds(), is_stored=is_stored)
+
+
+def _execute(
+    attempt: Attempt, workplace: Workplace, report: Report, started: float
+) -> tuple[Mapping[str, Artifact], Mapping[str, Json], bool]:
+    from headrace.core.discovery import Discovered, Recorder
+
+    store, project = workplace.store, workplace.project
+    context = RunContext(
+        attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report
+    )
+    with (
+        Recorder(project, ignore=(store.cache_dir.parent,)) as recorder,
+        entered(context),
+        store.scratch() as scratch,
+    ):
+        function = workplace.function(attempt.step)
+        _refuse_other_code(attempt, project)
+        signature, hints = workplace.signature(attempt.step["id"], function)
+        args, kwargs = _arguments(attempt, store, signature, hints)
+        _seed(attempt.seed)
+        value = _called(function, args, kwargs)
+        outputs = _save(attempt.step, hints.get("return", MISSING), value, store, scratch)
+    _refuse_changed_paths(attempt, workplace)
+    discovered = Discovered.from_json(attempt.imported) if attempt.imported else Discovered()
+    seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).to_json()
+    action = Action(attempt.key, outputs, seen, now(), time.perf_counter() - started, attempt.run_id, attempt.node)
+    fault_point("engine.before_action")
+    if not attempt.step["cache"] or store.create_record(action.name, action.to_json()):
+        return outputs, seen, True
+    return _winner(action, store), seen, True
+
+
+def _winner(action: Action, store: Store) -> Mapping[str, Artifact]:
+    """Another process stored this key first: take its outputs, unless they are gone; then ours replace them."""
+    text = store.read_record(action.name)
+    if text is not None:
+        try:
+            theirs = Action.from_json(text)
+        except (ValueError, KeyError):
+            pass
+        else:
+            if _is_there(theirs.outputs, store):
+                return theirs.outputs
+    store.write_record(action.name, action.to_json())
+    return action.outputs
+
+
+def _is_there(outputs: Mapping[str, Artifact], store: Store) -> bool:
+    return all(
+        store.object_size(file.digest) == file.n_bytes for artifact in outputs.values() for file in artifact.files
+    )
+
+
+def _refuse_other_code(attempt: Attempt, project: Project) -> None:
+    from headrace.core.loader import source_changes
+
+    modules: Any = {name: tuple(source) for name, source in attempt.modules.items()}
+    if changes := source_changes(modules, project):
+        raise CodeChangedError(
+            f"This environment holds other code than the plan: {'; '.join(changes[:3])}",
+            where=f"step {attempt.step['name']!r}",
+            hint="run again, so that the plan is made from the code as it is now",
+        )
+
+
+def _refuse_changed_paths(attempt: Attempt, workplace: Workplace) -> None:
+    for path, digest in attempt.paths.items():
+        if path_digest(Path(workplace.project.root, path), workplace.stamps) != digest:
+            raise TransientError(
+                f"{path!r} changed while step {attempt.step['name']!r} read it",
+                hint="nothing was stored; run again once it is complete",
+            )
+
+
+def _seed(seed: int) -> None:
+    """Seed the generators that have a global state. Libraries that the step imports later seed themselves as ever."""
+    import random
+
+    random.seed(seed)
+    numpy = sys.modules.get("numpy.random")
+    if numpy is not None:
+        numpy.seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+
+
+def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    value = function(*args, **kwargs)
+    if inspect.iscoroutine(value):
+        import asyncio
+
+        return asyncio.run(value)
+    return value
+
+
+def _arguments(
+    attempt: Attempt, store: Store, signature: inspect.Signature, hints: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    loader = _Loader(attempt, store)
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        value = loader.load(attempt.arguments[name], hints.get(name, MISSING))
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args.extend(value)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            kwargs.update(value)
+        elif parameter.kind is parameter.POSITIONAL_ONLY or parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            args.append(value)
+        else:
+            kwargs[name] = value
+    return args, kwargs
+
+
+class _Loader:
+    """Makes arguments from trees: plain values by the codec, artifacts by their formats and the declared types."""
+
+    def __init__(self, attempt: Attempt, store: Store) -> None:
+        self._inputs = attempt.inputs
+        self._store = store
+        self._root = Path(attempt.target["root"])
+
+    def load(self, tree: Json, declared: Any) -> Any:
+        """Make one value."""
+        if isinstance(tree, list):
+            parts = get_args(declared)
+            return [self.load(item, parts[0] if parts else MISSING) for item in tree]
+        if not isinstance(tree, dict):
+            return tree
+        kind = tree.get(TAG)
+        if kind == "ref":
+            return self._load_artifact(tree, declared)
+        if kind == "path":
+            return Path(self._root, tree["value"])
+        if kind is None:
+            parts = get_args(declared)
+            return {key: self.load(item, parts[1] if len(parts) == 2 else MISSING) for key, item in tree.items()}
+        if kind == "tuple":
+            return tuple(self._load_items(tree["items"], get_args(declared)))
+        if kind in ("namedtuple", "dataclass"):
+            return self._load_fields(tree)
+        return decode(tree, lambda inner: self.load(inner, MISSING))
+
+    def _load_items(self, items: list[Json], parts: tuple[Any, ...]) -> Iterator[Any]:
+        for index, item in enumerate(items):
+            if len(parts) == 2 and parts[1] is Ellipsis:
+                yield self.load(item, parts[0])
+            else:
+                yield self.load(item, parts[index] if index < len(parts) else MISSING)
+
+    def _load_fields(self, tree: Json) -> Any:
+        kind: Any = find_named(tree["type"])
+        hints = get_type_hints(kind, include_extras=True)
+        values = {name: self.load(item, hints.get(name, MISSING)) for name, item in tree["fields"].items()}
+        if not is_dataclass(kind):
+            return kind(**values)
+        value: Any = object.__new__(kind)  # type: ignore[arg-type]
+        for name, item in values.items():
+            object.__setattr__(value, name, item)
+        return value
+
+    def _load_artifact(self, tree: Json, declared: Any) -> Any:
+        from headrace.formats.registry import format_named, type_named
+
+        artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
+        if declared in (MISSING, Any, object):
+            declared = type_named(artifact.type)
+        paths = {file.path: self._store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+        return format_named(artifact.format).load(paths, declared)
+
+
+def _save(step: Mapping[str, Any], declared: Any, value: Any, store: Store, scratch: Path) -> dict[str, Artifact]:
+    from headrace.formats.registry import natural_type, save_artifact
+
+    saved: dict[str, Artifact] = {}
+    for spec, part, part_type in _parts(step, declared, value):
+        folder = scratch / spec["name"]
+        folder.mkdir()
+        try:
+            chosen = save_artifact(part, part_type, folder, spec["format"] if spec["is_named"] else None)
+        except FormatError as error:
+            raise FormatError(
+                f"Output {spec['name']!r} of step {step['name']!r}: {error.message}", where=error.where, hint=error.hint
+            ) from error
+        files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
+        stored = []
+        for path in files:
+            name = path.relative_to(folder).as_posix()
+            blob = store.add_file(path)
+            stored.append(StoredFile(name, blob.digest, blob.n_bytes))
+        saved[spec["name"]] = Artifact.of(chosen.name, chosen.version, stored, natural_type(part))
+    return saved
+
+
+def _parts(step: Mapping[str, Any], declared: Any, value: Any) -> Iterator[tuple[Mapping[str, Any], Any, Any]]:
+    """The outputs one by one: their specs, values and declared types."""
+    specs = step["outputs"]
+    returns = step["returns"]
+    if returns == "nothing":
+        if value is not None:
+            raise DefinitionError(
+                f"Step {step['name']!r} returned {type(value).__name__}, but is annotated `-> None`",
+                where=f"{step['file']}:{step['line']}",
+                hint="annotate what it returns",
+            )
+        return
+    if returns == "value":
+        yield specs[0], value, declared
+    elif returns == "tuple":
+        if not isinstance(value, tuple) or len(value) != len(specs):
+            raise DefinitionError(
+                f"Step {step['name']!r} must return a tuple of {len(specs)}, but returned {value!r:.80}",
+                where=f"{step['file']}:{step['line']}",
+            )
+        yield from zip(specs, value, get_args(declared), strict=True)
+    else:
+        kind = get_origin(declared) or declared
+        if not isinstance(value, kind):
+            raise DefinitionError(
+                f"Step {step['name']!r} must return {kind.__qualname__}, but returned {type(value).__qualname__}",
+                where=f"{step['file']}:{step['line']}",
+            )
+        hints = get_type_hints(kind, include_extras=True)
+        names = list(getattr(kind, "_fields", ())) or [item.name for item in fields(kind)]
+        for spec, name in zip(specs, names, strict=True):
+            yield spec, getattr(value, name), hints.get(name, MISSING)
+
+
+def _failure(error: BaseException, attempt: Attempt) -> Failure:
+    step = attempt.step
+    kinds = tuple(kind for kind in map(find_named, step["retry_on"]) if isinstance(kind, type))
+    own = isinstance(error, HeadraceError)
+    message = str(error) if own else f"{type(error).__name__}: {error}"
+    return Failure(
+        kind=type(error).__name__,
+        message=message,
+        traceback=user_traceback(error),
+        where=_place(error, Path(attempt.target["root"])),
+        is_retryable=isinstance(error, kinds),
+    )
+
+
+def _place(error: BaseException, root: Path) -> str:
+    """The innermost line of the project's own code."""
+    place = ""
+    frame = error.__traceback__
+    while frame is not None:
+        file = Path(frame.tb_frame.f_code.co_filename)
+        if file.is_relative_to(root) and not any(part.startswith(".") for part in file.relative_to(root).parts):
+            place = f"{file.relative_to(root).as_posix()}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return place
+
+
+@contextmanager
+def captured(open_log: Callable[[], Any], echo: bool) -> Iterator[None]:
+    """Copy what is printed in this process into a log, which is opened at the first line; for inline runs."""
+    tee = (_Tee(sys.stdout, open_log, echo), _Tee(sys.stderr, open_log, echo))
+    tee[1].share(tee[0])
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = tee
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        tee[0].close_log()
+
+
+class _Tee:
+    def __init__(self, stream: Any, open_log: Callable[[], Any], echo: bool) -> None:
+        self._stream = stream
+        self._open_log = open_log
+        self._log: list[Any] = []
+        self._echo = echo
+
+    def share(self, other: _Tee) -> None:
+        self._log = other._log
+
+    def write(self, text: str) -> int:
+        if not self._log:
+            self._log.append(self._open_log())
+        self._log[0].write(text.encode(errors="replace"))
+        if self._echo:
+            self._stream.write(text)
+        return len(text)
+
+    def close_log(self) -> None:
+        if self._log:
+            self._log[0].close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

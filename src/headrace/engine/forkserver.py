@@ -1,0 +1,209 @@
+"""The fork server: a warm process that forks a worker for each attempt.
+
+It is single-threaded, imports what it is told to preload and never a user's module. It leads a session of its own, so a
+Ctrl-C at the terminal reaches the engine alone. When the engine is gone (its socket ends), the server kills the process
+group of every worker and all that they left behind, and ends. A worker is killed by the kernel when the server ends.
+
+Messages from the engine, each with the write end of a pipe as a file descriptor::
+
+    {"call": "module:function", "request": …, "log": path or null}     fork a worker
+    {"kill": number}                                                  kill the worker of that call
+
+Messages in the call's pipe: ``{"pid": …}`` and ``{"progress": […]}`` and ``{"end": …}`` from the worker, ``{"exit":
+status}`` from the server once the worker has ended and its group is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+from headrace.engine import frames
+from headrace.engine.process import adopt_orphans, die_with_parent, kill_descendants, kill_group, n_threads
+
+REFUSED = "HEADRACE_NOT_PRELOADED"
+
+
+class Server:
+    """The server's state: its socket, and the workers under way by process id."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._workers: dict[int, tuple[int, int]] = {}  # pid: (call number, pipe)
+        self._buffer = bytearray()
+        self._fds: list[int] = []
+
+    def serve(self) -> None:
+        """Do what the engine asks for until it is gone."""
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        os.set_blocking(wake_read, False)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(wake_read, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._control:
+                        if not self._receive():
+                            return
+                    else:
+                        with suppress(BlockingIOError):
+                            os.read(wake_read, 4096)
+                self._reap()
+
+    def close(self) -> None:
+        """Kill all workers, their groups and what they left behind."""
+        for pid in self._workers:
+            kill_group(pid)
+        kill_descendants(os.getpid())
+
+    def _receive(self) -> bool:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 16)
+        except ConnectionResetError:
+            return False
+        if not data:
+            return False
+        self._buffer += data
+        self._fds += fds
+        while (message := self._take()) is not None:
+            self._handle(message)
+        return True
+
+    def _take(self) -> Any:
+        if len(self._buffer) < frames.HEAD_BYTES:
+            return None
+        end = frames.HEAD_BYTES + int.from_bytes(self._buffer[: frames.HEAD_BYTES], "big")
+        if len(self._buffer) < end:
+            return None
+        body = bytes(self._buffer[frames.HEAD_BYTES : end])
+        del self._buffer[:end]
+        return json.loads(body)
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        if "call" in message:
+            self._fork(message, self._fds.pop(0))
+        elif "kill" in message:
+            for pid, (number, _) in self._workers.items():
+                if number == message["kill"]:
+                    kill_group(pid)
+
+    def _fork(self, message: dict[str, Any], pipe: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            with suppress(OSError):
+                frames.send(pipe, {"refused": f"no process could be started: {error}"})
+            os.close(pipe)
+            return
+        if pid == 0:
+            self._become_worker(message, pipe)
+        with suppress(ProcessLookupError, PermissionError):
+            os.setpgid(pid, pid)
+        self._workers[pid] = (message["number"], pipe)
+
+    def _become_worker(self, message: dict[str, Any], pipe: int) -> None:
+        """Turn the forked process into a worker. Never returns."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            die_with_parent()
+            self._control.close()
+            for _, other in self._workers.values():
+                os.close(other)
+            _redirect(message["log"])
+            frames.send(pipe, {"pid": os.getpid()})
+            work(message, pipe)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                kill_group(pid)
+                with suppress(OSError):
+                    frames.send(worker[1], {"exit": os.waitstatus_to_exitcode(status)})
+                os.close(worker[1])
+
+
+def work(message: dict[str, Any], pipe: int) -> None:
+    """Call what was asked for and send its result."""
+    from headrace.core.names import find_named
+
+    def report(done: float, total: float | None, text: str) -> None:
+        with suppress(OSError):
+            frames.send(pipe, {"progress": [done, total, text]})
+
+    function: Any = find_named(message["call"])
+    try:
+        end = function(message["request"], report) if message["reports"] else function(message["request"])
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+    frames.send(pipe, {"end": end})
+
+
+def _redirect(log: str | None) -> None:
+    """Send what the worker prints, natively too, into its log; nothing is read from the terminal."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    if log is None:
+        return
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
+
+
+def preload(modules: list[str]) -> None:
+    """Import modules ahead. One that starts a thread is not safe to fork from: the server starts afresh without it."""
+    refused = os.environ.get(REFUSED, "").split()
+    for name in modules:
+        if name in refused:
+            continue
+        try:
+            __import__(name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker that needs the module will tell
+            print(f"not preloaded: {name}: {error}", file=sys.stderr)  # noqa: T201
+        if n_threads() > 1:
+            os.environ[REFUSED] = " ".join([*refused, name])
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def main(control_fd: int, modules: list[str]) -> None:
+    """Serve the engine at the other end of a socket."""
+    os.set_inheritable(control_fd, True)  # for a start afresh
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()
+    preload(modules)
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    os.set_inheritable(control_fd, False)
+    server = Server(socket.socket(fileno=control_fd))
+    try:
+        server.serve()
+    finally:
+        server.close()

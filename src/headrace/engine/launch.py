@@ -1,0 +1,342 @@
+"""Where an attempt is executed: in a worker forked for it, or in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+from headrace.core.errors import HeadraceError
+from headrace.core.outcome import Outcome
+from headrace.engine import frames
+from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, captured, run_attempt
+from headrace.engine.process import count_out_of_memory_kills, kill_group, worker_environment
+from headrace.engine.records import Failure, attempt_name
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+PRELOADABLE: Mapping[str, tuple[str, ...]] = {
+    "numpy": ("numpy",),
+    "pyarrow": ("pyarrow", "pyarrow.parquet"),
+    "polars": ("polars",),
+    "narwhals": ("narwhals",),
+    "pandas": ("pandas",),
+    "scikit-learn": (
+        "sklearn.pipeline",
+        "sklearn.compose",
+        "sklearn.impute",
+        "sklearn.preprocessing",
+        "sklearn.linear_model",
+        "sklearn.ensemble",
+        "sklearn.model_selection",
+        "sklearn.metrics",
+    ),
+}
+"""By distribution, the modules that were shown to survive a fork (`tests/engine/test_forkserver.py`)."""
+
+
+class Launcher(Protocol):
+    """Executes attempts. `run` may be called from several threads at once.
+
+    ``needs_log`` says whether the log must be there before an attempt, since another process opens it.
+    """
+
+    needs_log: bool
+
+    def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
+        """Execute one attempt and say how it ended, whatever happens to it."""
+
+    def cancel(self) -> None:
+        """End what is under way, from any thread; what is asked for later ends at once."""
+
+    def close(self) -> None:
+        """Give back all processes."""
+
+
+class WorkerDiedError(HeadraceError):
+    """A worker ended without saying how."""
+
+    def __init__(self, status: int, is_out_of_memory: bool = False) -> None:
+        self.status = status
+        self.is_out_of_memory = is_out_of_memory
+        super().__init__(f"The worker {_describe_status(status)}")
+
+
+class CallTimedOutError(HeadraceError):
+    """A worker was killed because its time was over."""
+
+
+class CancelledError(HeadraceError):
+    """A worker was killed because the run was cancelled."""
+
+
+class ForkServer:
+    """The engine's end of one fork server. Thread-safe."""
+
+    def __init__(self, cpus: int, modules: tuple[str, ...]) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            program = f"from headrace.engine.forkserver import main; main({theirs.fileno()}, {list(modules)!r})"
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env=worker_environment(os.environ, cpus),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+            )
+        self._control = ours
+        self._lock = threading.Lock()
+        self._numbers = count(1)
+        self._under_way: dict[int, int | None] = {}  # call number: process id once known
+        self._is_cancelled = False
+
+    def call(
+        self,
+        function: str,
+        request: Any,
+        *,
+        log: str | None = None,
+        timeout_seconds: float | None = None,
+        report: Report | None = None,
+    ) -> Any:
+        """Call a function in a worker of its own and return its result.
+
+        Raises `WorkerDiedError`, `CallTimedOutError` or `CancelledError`.
+        """
+        read, write = os.pipe()
+        number = next(self._numbers)
+        self._under_way[number] = None
+        kills_before = count_out_of_memory_kills()
+        try:
+            message = {
+                "call": function,
+                "request": request,
+                "log": log,
+                "number": number,
+                "reports": report is not None,
+            }
+            try:
+                self._send(message, [write])
+            finally:
+                os.close(write)
+            return self._await(number, read, timeout_seconds, report, kills_before)
+        finally:
+            del self._under_way[number]
+            os.close(read)
+
+    def _await(
+        self, number: int, read: int, timeout_seconds: float | None, report: Report | None, kills_before: int
+    ) -> Any:
+        reader = frames.Reader(read)
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        timed_out = False
+        while True:
+            try:
+                message = reader.next(deadline)
+            except TimeoutError:
+                timed_out, deadline = True, None
+                self.kill(number)
+                continue
+            if message is None:
+                self._process.poll()
+                raise self._ended(-signal.SIGKILL, timed_out, kills_before)
+            if "pid" in message:
+                self._under_way[number] = message["pid"]
+            elif "progress" in message and report is not None:
+                report(*message["progress"])
+            elif "end" in message and not timed_out:
+                return message["end"]
+            elif "refused" in message:
+                raise HeadraceError(message["refused"], hint="lower --workers")
+            elif "exit" in message:
+                raise self._ended(message["exit"], timed_out, kills_before)
+
+    def _ended(self, status: int, timed_out: bool, kills_before: int) -> HeadraceError:
+        if self._is_cancelled:
+            return CancelledError("The run was cancelled")
+        if timed_out:
+            return CallTimedOutError("The time limit was over")
+        is_out_of_memory = status == -signal.SIGKILL and count_out_of_memory_kills() > kills_before
+        return WorkerDiedError(status, is_out_of_memory)
+
+    def kill(self, number: int) -> None:
+        """Kill the worker of a call, with all that it started."""
+        with suppress(OSError):
+            self._send({"kill": number}, [])
+
+    def cancel(self) -> None:
+        """Kill all workers."""
+        self._is_cancelled = True
+        for number in list(self._under_way):
+            self.kill(number)
+
+    def _send(self, message: Any, fds: list[int]) -> None:
+        data = frames.pack(message)
+        with self._lock:
+            try:
+                sent = socket.send_fds(self._control, [data], fds) if fds else self._control.send(data)
+                if sent < len(data):
+                    self._control.sendall(data[sent:])
+            except (BrokenPipeError, ConnectionResetError):
+                raise WorkerDiedError(self._process.wait()) from None
+
+    def close(self) -> None:
+        """End the server and all its workers."""
+        self._control.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pid in list(self._under_way.values()):
+            if pid is not None:
+                kill_group(pid)
+
+
+class ForkServers:
+    """The fork servers of an engine, one for each thread limit, started when first needed. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._servers: dict[tuple[int, tuple[str, ...]], ForkServer] = {}
+        self._lock = threading.Lock()
+        self._is_cancelled = False
+
+    def get(self, cpus: int, modules: tuple[str, ...] = ()) -> ForkServer:
+        """The server for this thread limit, with these modules loaded."""
+        with self._lock:
+            server = self._servers.get((cpus, modules))
+            if server is None:
+                server = self._servers[cpus, modules] = ForkServer(cpus, modules)
+                if self._is_cancelled:
+                    server.cancel()
+            return server
+
+    def cancel(self) -> None:
+        """Kill what is under way."""
+        with self._lock:
+            self._is_cancelled = True
+            for server in self._servers.values():
+                server.cancel()
+
+    def close(self) -> None:
+        """End all servers."""
+        with self._lock:
+            for server in self._servers.values():
+                server.close()
+            self._servers.clear()
+
+
+class WorkerLauncher:
+    """Executes each attempt in a worker of its own."""
+
+    needs_log = True
+
+    def __init__(self, servers: ForkServers, modules: tuple[str, ...]) -> None:
+        self._servers = servers
+        self._modules = modules
+
+    def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
+        """Execute one attempt; see `Launcher`."""
+        started = time.perf_counter()
+        try:
+            data = self._servers.get(cpus, self._modules).call(
+                "headrace.engine.attempt:run_in_worker",
+                dict(vars(attempt)),
+                log=log,
+                timeout_seconds=timeout_seconds,
+                report=report,
+            )
+        except HeadraceError as error:
+            outcome, failure = _ending(error, timeout_seconds)
+            return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)
+        return AttemptEnd.from_json(data)
+
+    def cancel(self) -> None:
+        """Kill what is under way."""
+        self._servers.cancel()
+
+    def close(self) -> None:
+        """Nothing is kept here."""
+
+
+def _ending(error: HeadraceError, timeout_seconds: float | None) -> tuple[Outcome, Failure]:
+    if isinstance(error, CallTimedOutError):
+        text = f"The step took longer than its time limit of {timeout_seconds:g} seconds, and was killed"
+        return Outcome.TIMED_OUT, Failure("TimedOut", text, is_retryable=True)
+    if isinstance(error, CancelledError):
+        return Outcome.CANCELLED, Failure("Cancelled", "The run was cancelled")
+    if isinstance(error, WorkerDiedError):
+        if error.is_out_of_memory:
+            text = "The kernel killed the worker for want of memory"
+            return Outcome.OUT_OF_MEMORY, Failure("OutOfMemory", text, is_retryable=True)
+        return Outcome.CRASHED, Failure("Crashed", str(error), is_retryable=True)
+    return Outcome.FAILED, Failure(type(error).__name__, str(error), is_retryable=True)
+
+
+def _describe_status(status: int) -> str:
+    if status >= 0:
+        return f"ended with exit code {status} before the step was done"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return f"was killed by {name}"
+
+
+class InlineLauncher:
+    """Executes attempts in this process: for a debugger, and for the smallest steps.
+
+    A crash takes the engine with it. A time limit is kept on the main thread alone, and ends Python code only.
+    """
+
+    needs_log = False
+
+    def __init__(self, workplace: Workplace, store: Store, echo: bool) -> None:
+        self._workplace = workplace
+        self._store = store
+        self._echo = echo
+
+    def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
+        """Execute one attempt; see `Launcher`."""
+
+        def open_log() -> Any:
+            return self._store.open_stream(attempt_name(attempt.run_id, attempt.node, attempt.number, "log"))
+
+        with captured(open_log, self._echo):
+            if timeout_seconds is None or threading.current_thread() is not threading.main_thread():
+                return run_attempt(attempt, self._workplace, report)
+            return self._run_limited(attempt, timeout_seconds, report)
+
+    def _run_limited(self, attempt: Attempt, timeout_seconds: float, report: Report) -> AttemptEnd:
+        class Over(BaseException):
+            pass
+
+        def strike(*_: object) -> None:
+            raise Over
+
+        before = signal.signal(signal.SIGALRM, strike)
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+        started = time.perf_counter()
+        try:
+            return run_attempt(attempt, self._workplace, report)
+        except Over:
+            outcome, failure = _ending(CallTimedOutError("over"), timeout_seconds)
+            return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+    def cancel(self) -> None:
+        """What is under way is this thread's own: an interruption ends it."""
+
+    def close(self) -> None:
+        """Nothing is kept here."""

@@ -1,0 +1,403 @@
+"""Run a pipeline on this machine, from its name to its end record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import headrace
+from headrace.core.errors import DefinitionError, HeadraceError, RunError
+from headrace.core.outcome import RunOutcome
+from headrace.core.pipeline import Pipeline
+from headrace.core.plan import Plan, Ref
+from headrace.core.values import TAG, Json, decode, encode
+from headrace.engine.attempt import Workplace
+from headrace.engine.events import Event, JsonLines, Listener, RunEnded, RunStarted
+from headrace.engine.execute import Run
+from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
+from headrace.engine.prepare import (
+    Prepared,
+    TraceCache,
+    Workshop,
+    describe_error,
+    prepare_live,
+    rebuild_error,
+    trace_here,
+)
+from headrace.engine.process import worker_environment
+from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
+from headrace.engine.schedule import run_in_turn, run_outcome, run_side_by_side
+from headrace.engine.settings import read_settings, setting, store_place, worker_count
+from headrace.engine.target import Target, enter, import_target, locate, target_of
+from headrace.stores.open import open_store
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended, and what it made."""
+
+    run_id: str
+    outcome: RunOutcome
+    nodes: Mapping[str, NodeResult]
+    outputs: Mapping[str, Ref]
+    store: Store
+
+    def load(self, name: str = "output", declared: Any = None) -> Any:
+        """One of the pipeline's outputs, or ``"node"`` / ``"node.output"``, as a value.
+
+        ``declared`` is the type to have it as; by default the one that the step gave. Raises `RunError` when the
+        node has not made it.
+        """
+        from headrace.formats.registry import format_named, type_named
+
+        ref = self.outputs.get(name) or _parse_ref(name, self.nodes)
+        result = self.nodes.get(ref.node)
+        if result is None or ref.output not in result.outputs:
+            ended = f", since node {ref.node!r} {result.outcome}" if result else ""
+            raise RunError(f"Run {self.run_id!r} has no output {name!r}{ended}", hint=f"it has {sorted(self.outputs)}")
+        artifact = result.outputs[ref.output]
+        paths = {file.path: self.store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+        return format_named(artifact.format).load(paths, declared or type_named(artifact.type))
+
+
+def _parse_ref(name: str, nodes: Mapping[str, NodeResult]) -> Ref:
+    if name in nodes:
+        return Ref(name, "output")
+    node, _, output = name.rpartition(".")
+    return Ref(node, output)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is to be done.
+
+    Attributes
+    ----------
+    workers
+        How many steps may run at once; the number of processors by default.
+    inline
+        Everything in this process, one step after the other.
+    listeners
+        What is told of each event.
+    run_id
+        The run's id; by default made from the time.
+    resumes
+        The run that this one resumes.
+    echo
+        For an inline run: also print what steps print.
+    """
+
+    workers: int | None = None
+    inline: bool = False
+    listeners: tuple[Listener, ...] = ()
+    run_id: str | None = None
+    resumes: RunRecord | None = None
+    echo: bool = True
+
+
+def run(
+    pipeline: Pipeline[..., Any] | str,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    store: str | Path | None = None,
+    folder: Path | None = None,
+    options: RunOptions | None = None,
+    workers: int | None = None,
+    inline: bool = False,
+) -> RunResult:
+    """Run a pipeline.
+
+    Parameters
+    ----------
+    pipeline
+        The pipeline, or where it is: ``module:name`` or ``path/to/file.py:name``.
+    parameters
+        Its parameters by name; text is read as the declared type.
+    store
+        A folder or URL; by default what the environment or the project says, else ``.headrace`` in the project.
+    folder
+        What names and relative paths given as text are relative to; the current folder by default.
+    options
+        Everything else; see `RunOptions`. ``workers`` and ``inline`` stand for the two most used.
+
+    Returns
+    -------
+    RunResult
+        Also for a run whose steps failed: look at its ``outcome``.
+
+    Raises
+    ------
+    HeadraceError
+        For what is wrong before the first step: the pipeline, its parameters, the store.
+    """
+    chosen = options or RunOptions(workers=workers, inline=inline)
+    here = folder or Path.cwd()
+    target = locate(pipeline, here) if isinstance(pipeline, str) else target_of(pipeline)
+    live = None if isinstance(pipeline, str) else pipeline
+    if target is None and not chosen.inline:
+        raise DefinitionError(
+            f"{pipeline!r} is made inside a function, so no other process can find it",
+            hint="define it at the top of a module, or run it with inline=True",
+        )
+    session = Session(target, live, here, store)
+    return session.run(encode(dict(parameters or {})), chosen)
+
+
+class Session:
+    """A project and a store, opened for one run."""
+
+    def __init__(
+        self,
+        target: Target | None,
+        live: Pipeline[..., Any] | None,
+        folder: Path,
+        store: str | Path | None,
+    ) -> None:
+        from headrace.core.project import Project
+
+        root = Project.find(Path(target.root) if target else folder).root
+        self.target = target or Target(str(root), (), "__main__")
+        self.is_found_again = target is not None
+        self.live = live
+        self.folder = folder
+        self.settings = read_settings(root)
+        self.store: Store = open_store(store_place(None if store is None else str(store), root, self.settings))
+        self.workshop = Workshop.open(root, self.store.cache_dir)
+        self.servers = ForkServers()
+
+    def run(self, parameters: Json, options: RunOptions) -> RunResult:
+        """Trace, begin, execute, end."""
+        workers = worker_count(options.workers, self.settings)
+        try:
+            prepared = self._prepare(parameters, options.inline)
+            engine = self._begin(prepared, parameters, options)
+            with _closing(engine):
+                return self._execute(engine, options, workers)
+        finally:
+            self.servers.close()
+            self.workshop.stamps.save()
+
+    def prepare(self, parameters: Json) -> Prepared:
+        """Only trace."""
+        try:
+            return self._prepare(parameters, inline=False)
+        finally:
+            self.servers.close()
+            self.workshop.stamps.save()
+
+    def _prepare(self, parameters: Json, inline: bool) -> Prepared:
+        if not self.is_found_again:
+            assert self.live is not None
+            return prepare_live(self.live, decode(parameters), self.workshop, self.folder)
+        cache = TraceCache(self.workshop, self.store.salt)
+        known = [parameters, str(self.folder) if _has_text(parameters) else ""]
+        prepared = cache.read(self.target, known)
+        if prepared is None:
+            prepared = self._trace(parameters, inline)
+            cache.write(self.target, known, prepared)
+        return prepared
+
+    def _trace(self, parameters: Json, inline: bool) -> Prepared:
+        request = {
+            "target": asdict(self.target),
+            "parameters": parameters,
+            "folder": str(self.folder),
+            "cache": str(self.workshop.cache),
+            "salt": self.store.salt.hex(),
+        }
+        if inline:
+            return trace_inline(request)
+        answer = self.servers.get(1).call("headrace.engine.prepare:trace_target", request)
+        if "error" in answer:
+            raise rebuild_error(answer["error"])
+        return Prepared.from_json(answer)
+
+    def _begin(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Run:
+        run_id = options.run_id or new_run_id()
+        pins = _pins(prepared.plan, self.store)
+        record = {
+            "version": 1,
+            "id": run_id,
+            "pipeline": prepared.plan.pipeline,
+            "target": asdict(self.target),
+            "folder": str(self.folder),
+            "given": parameters,
+            "plan": self.store.add_bytes(prepared.plan.to_json().encode()).digest,
+            "codes": self.store.add_bytes(
+                dump({name: code.to_json() for name, code in sorted(prepared.codes.items())})
+            ).digest,
+            "pins": pins,
+            "started": now(),
+            "headrace": headrace.__version__,
+            "inline": options.inline,
+            "process": os.getpid(),
+            "resumes": options.resumes.id if options.resumes else None,
+        }
+        self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
+        pins = RunRecord(self.store, run_id).begin()["pins"]
+        lock = threading.Lock()
+        listeners: list[Listener] = [JsonLines(self.store, run_id), *options.listeners]
+
+        def emit(event: Event) -> None:
+            with lock:
+                for listener in listeners:
+                    listener(event)
+
+        engine = Run(
+            id=run_id,
+            target=self.target,
+            folder=str(self.folder),
+            parameters=parameters,
+            prepared=prepared,
+            workshop=self.workshop,
+            store=self.store,
+            launcher=self._launcher(prepared, parameters, options),
+            emit=emit,
+            pins=pins,
+            table_engine=str(setting("table_engine", None, self.settings, "polars")),
+            reuse=options.resumes,
+            imported=prepared.discovered.to_json() if options.inline else {},
+        )
+        emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), self.store.url))
+        return engine
+
+    def _launcher(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Launcher:
+        if not options.inline:
+            return WorkerLauncher(self.servers, _modules_to_preload(prepared, self.settings))
+        workplace = Workplace(self.target, self.store, parameters, str(self.folder), self.workshop, prepared.live)
+        return InlineLauncher(workplace, self.store, options.echo)
+
+    def _execute(self, engine: Run, options: RunOptions, workers: int) -> RunResult:
+        started = time.perf_counter()
+        try:
+            if options.inline:
+                with _steady_inline(engine):
+                    run_in_turn(engine)
+            else:
+                run_side_by_side(engine, workers)
+            outcome = run_outcome(engine)
+        except KeyboardInterrupt:
+            engine.cancelled.set()
+            outcome = RunOutcome.CANCELLED
+        seconds = time.perf_counter() - started
+        end_run(engine, outcome, seconds)
+        return RunResult(engine.id, outcome, dict(engine.results), engine.prepared.plan.outputs, self.store)
+
+
+def end_run(engine: Run, outcome: RunOutcome, seconds: float) -> None:
+    """Write the record of a run's end, and tell it."""
+    counts = Counter(result.outcome.value for result in engine.results.values())
+    record = {"version": 1, "outcome": outcome.value, "ended": now(), "seconds": round(seconds, 6), "counts": counts}
+    engine.store.create_record(f"{run_folder(engine.id)}/end.json", dump(record), durable=True)
+    engine.emit(RunEnded(engine.id, outcome.value, seconds, dict(counts)))
+
+
+@contextmanager
+def _closing(engine: Run) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        engine.launcher.close()
+
+
+@contextmanager
+def _steady_inline(engine: Run) -> Iterator[None]:
+    """Give this process what a worker's environment is set to, as far as that can still be done."""
+    before = dict(os.environ)
+    folder = Path.cwd()
+    os.environ.update(worker_environment({}, 1))
+    time.tzset()
+    enter(engine.target)
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+        time.tzset()
+
+
+def new_run_id() -> str:
+    """An id that sorts by time: ``20261122-093015-123-1f3a``."""
+    time_now = datetime.now(UTC)
+    return f"{time_now:%Y%m%d-%H%M%S}-{time_now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
+
+
+def _pins(plan: Plan, store: Store) -> dict[str, Json]:
+    """What the external state that the plan names is now."""
+    from headrace.core.external import external_id
+
+    pins: dict[str, Json] = {}
+    for node in plan.nodes:
+        for tree in node.arguments.values():
+            for found in _externals_in(tree):
+                name = external_id(found)
+                if name not in pins:
+                    pins[name] = decode(found).pin(store)
+    return pins
+
+
+def _externals_in(tree: Json) -> Iterable[dict[str, Json]]:
+    waiting = [tree]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if item.get(TAG) == "external":
+                yield item
+            else:
+                waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def trace_inline(request: Mapping[str, Any]) -> Prepared:
+    """Import and trace in this process; what the user's module raises comes as a `ProjectError`, chained."""
+    try:
+        return trace_here(request)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        raise rebuild_error(describe_error(error, request["target"]["module"])) from error
+
+
+def _has_text(parameters: Json) -> bool:
+    return any(isinstance(value, str) for value in parameters.values())
+
+
+def _modules_to_preload(prepared: Prepared, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """The modules that several steps will import, among those that survive a fork."""
+    given = settings.get("preload")
+    if given is not None:
+        return tuple(given)
+    reached = {name for code in prepared.codes.values() for name in code.distributions}
+    return tuple(module for name, modules in PRELOADABLE.items() if name in reached for module in modules)
+
+
+def trace(
+    pipeline: Pipeline[..., Any] | str, parameters: Mapping[str, object] | None = None, *, folder: Path | None = None
+) -> Plan:
+    """The plan of a pipeline, without running it. Takes and raises what `run` does."""
+    from headrace.core.pipeline import trace as trace_pipeline
+    from headrace.core.project import Project
+    from headrace.engine.lookup import FormatLookup
+
+    here = folder or Path.cwd()
+    if isinstance(pipeline, str):
+        named = locate(pipeline, here)
+        enter(named)
+        return trace_pipeline(import_target(named), parameters or {}, FormatLookup(), Path(named.root), here).plan
+    found = target_of(pipeline)
+    root = Path(found.root) if found else Project.find(here).root
+    return trace_pipeline(pipeline, parameters or {}, FormatLookup(), root, here).plan
