@@ -24,6 +24,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -453,6 +454,11 @@ class _RecordingEnviron(_PlainEnviron):  # type: ignore[misc] # os._Environ is p
         _HUB.all_variables()
         with _HUB.paused():
             return dict(self)
+
+
+def unseen() -> AbstractContextManager[None]:
+    """Keep what this thread reads meanwhile out of every record: Headrace's own reads, made while a recorder watches."""
+    return _HUB.paused()
 
 
 def _watch_environment() -> None:

@@ -185,7 +185,7 @@ def run_attempt(attempt: Attempt, workplace: Workplace, report: Report) -> Attem
 def _execute(
     attempt: Attempt, workplace: Workplace, report: Report, started: float
 ) -> tuple[Mapping[str, Artifact], Mapping[str, Json], bool]:
-    from headrace.core.discovery import Discovered, Recorder
+    from headrace.core.discovery import Discovered, Recorder, unseen
 
     store, project = workplace.store, workplace.project
     context = RunContext(
@@ -197,7 +197,8 @@ def _execute(
         store.scratch() as scratch,
     ):
         function = workplace.function(attempt.step)
-        _refuse_other_code(attempt, project)
+        with unseen():
+            _refuse_other_code(attempt, project)
         signature, hints = workplace.signature(attempt.step["id"], function)
         args, kwargs = _arguments(attempt, store, signature, hints)
         _seed(attempt.seed)
