@@ -1,0 +1,265 @@
+"""A trained model: a scikit-learn estimator, and the card that says what it takes and how it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from headrace.core.errors import DataError, FormatError, near_miss
+from headrace.steps.kinds import Kind, kind_of
+from headrace.steps.parsing import as_kind
+from headrace.steps.tables import collect, need_columns, scan
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import numpy as np
+    import polars as pl
+
+    from headrace.formats.table import TableLike
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A column that a model takes, as it was in the training rows."""
+
+    name: str
+    kind: Kind
+    n_missing: int
+    """Training rows without a value."""
+    categories: tuple[str, ...] = ()
+    """The values of text, sorted; none where there were more than a hundred."""
+    low: float | None = None
+    high: float | None = None
+    """The smallest and largest number; None for text, and where there was no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A column that wasn't given to the model, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What a model takes, what it says, and how it came about."""
+
+    target: str
+    positive: str
+    negative: str
+    features: tuple[Feature, ...]
+    left_out: tuple[LeftOut, ...]
+    threshold: float
+    """A row is said to be positive where its score is at least this."""
+    threshold_by: str
+    n_rows: int
+    n_positive: int
+    validation: dict[str, float]
+    """Metrics on the validation rows, at the threshold."""
+    estimator: str
+    """The estimator's class and parameters, for a reader."""
+
+
+class Model:
+    """A fitted estimator and its card; one artifact.
+
+    The estimator is a scikit-learn ``Pipeline`` that takes a Polars frame of the card's features: numbers (also days
+    and moments, as days since 1970; booleans, as 0 and 1) as 64-bit floats with missing ones as null, text as text.
+    It is loaded when it is first used. Only classes of scikit-learn and LightGBM are loaded, and those that `trusting`
+    names, never what the file itself says.
+
+    Two models are equal when their cards and archives are.
+    """
+
+    __headrace_one_value__: ClassVar[bool] = True
+    __slots__ = ("_archive", "_estimator", "_trusts", "card")
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        card: ModelCard | None = None,
+        *,
+        archive: bytes | None = None,
+        trusts: Sequence[type] = (),
+    ) -> None:
+        if card is None or (estimator is None) == (archive is None):
+            raise FormatError("A model is a card and either an estimator or its archive")
+        self.card = card
+        self._estimator = estimator
+        self._archive = archive
+        self._trusts = tuple(trusts)
+
+    def trusting(self, *classes: type) -> Model:
+        """Give this model with classes of your own that may be loaded in it."""
+        return (
+            Model(self._estimator, self.card, archive=self._archive, trusts=(*self._trusts, *classes))
+            if classes
+            else self
+        )
+
+    @property
+    def estimator(self) -> Any:
+        """The estimator, loaded when it is first asked for. Raises FormatError where it holds a class not trusted."""
+        if self._estimator is None:
+            from headrace.formats.skops_estimator import load
+
+            assert self._archive is not None
+            self._estimator = load(self._archive, self._declared())
+        return self._estimator
+
+    @property
+    def archive(self) -> bytes:
+        """The estimator's skops archive: equal bytes for equal estimators."""
+        if self._archive is None:
+            from headrace.formats.skops_estimator import dump
+
+            self._archive = dump(self._estimator, self._declared())
+        return self._archive
+
+    def _declared(self) -> object:
+        from typing import Annotated
+
+        from sklearn.base import BaseEstimator
+
+        from headrace.formats.protocol import Trusts
+
+        # A dtype is what SimpleImputer keeps of its columns; making one runs nothing.
+        return Annotated[BaseEstimator, Trusts("numpy.dtype", *self._trusts)]
+
+    def scores(self, table: TableLike) -> np.ndarray[Any, Any]:
+        """Give each row's score, in the rows' order: the chance of the positive class, from 0 to 1.
+
+        Missing values and unseen categories are the estimator's business (the ready-made ones take both). Raises
+        DataError for a missing column, one of another kind, and infinite numbers where the estimator takes none.
+        """
+        return score_matrix(self.estimator, self.matrix(table))
+
+    def predict(self, table: TableLike) -> list[str]:
+        """Give each row's label, in the rows' order: the positive one where the score reaches the threshold."""
+        return [
+            self.card.positive if score >= self.card.threshold else self.card.negative
+            for score in self.scores(table).tolist()
+        ]
+
+    def matrix(self, table: TableLike) -> pl.DataFrame:
+        """Give the features of a table as the estimator takes them; see the class."""
+        return read_matrix(table, [(feature.name, feature.kind) for feature in self.card.features])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Model) and (self.card, self.archive) == (other.card, other.archive)
+
+    def __hash__(self) -> int:
+        return hash((self.card.target, self.archive))
+
+    def __repr__(self) -> str:
+        return f"Model({self.card.estimator}, {len(self.card.features)} features, target {self.card.target!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"card": self.card, "_archive": self.archive, "_estimator": None, "_trusts": self._trusts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def read_matrix(table: object, columns: Sequence[tuple[str, Kind]]) -> pl.DataFrame:
+    """Read columns as a model takes them. Raises DataError where one isn't there, or is of another kind."""
+    import narwhals as nw
+
+    frame = scan(table)
+    schema = frame.collect_schema()
+    need_columns((name for name, _ in columns), schema, what="The model takes")
+    for name, kind in columns:
+        _check_kind(name, schema[name], kind)
+    selected = [_as_input(name, schema[name], kind).alias(name) for name, kind in columns]
+    matrix = collect(frame.select(*selected)) if selected else collect(frame.select(nw.len()))
+    return matrix.rechunk()
+
+
+def _check_kind(name: str, dtype: nw.dtypes.DType, kind: Kind) -> None:
+    found = kind_of(dtype)
+    numbers = ("integer", "number", "boolean")
+    times = ("date", "datetime")
+    if found != kind and not any(found in group and kind in group for group in (numbers, times)):
+        raise DataError(
+            f"The model takes column {name!r} as {kind}, but it is {dtype}",
+            hint="give it the kind that it had in training: validate's IsKind does",
+        )
+
+
+def _as_input(name: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
+    import narwhals as nw
+
+    if kind == "text":
+        return nw.col(name).cast(nw.String)
+    if kind in ("date", "datetime"):
+        # Both as days since 1970, the moment's time of day as the fraction.
+        seconds = nw.col(name).cast(nw.Datetime("us")).dt.timestamp("ms").cast(nw.Float64)
+        return seconds / 86_400_000.0
+    return as_kind(name, dtype, "number")
+
+
+def score_matrix(estimator: Any, matrix: pl.DataFrame) -> np.ndarray[Any, Any]:
+    """Give the chance of the positive class (encoded as 1) for each row of a matrix."""
+    import numpy as np
+
+    if len(matrix) == 0:
+        return np.empty(0)
+    return np.asarray(estimator.predict_proba(matrix)[:, 1], dtype=np.float64)
+
+
+def labels_of(
+    table: object, target: str, positive: str, negative: str | None = None
+) -> tuple[np.ndarray[Any, Any], str]:
+    """Read a table's labels as 0 and 1, and give the name of the negative one.
+
+    Raises
+    ------
+    DataError
+        The column isn't there; labels are missing; there are other than two (or, with ``negative``, others than these
+        two); ``positive`` isn't among them.
+    """
+    import numpy as np
+
+    frame = scan(table)
+    need_columns([target], frame.collect_schema(), what="The target is")
+    labels = _as_text(collect(frame.select(target)).to_series())
+    if n_missing := labels.null_count():
+        raise DataError(
+            f"{n_missing} of {len(labels)} rows have no label in column {target!r}",
+            hint=f"leave them out before: preprocess with DropMissing({target!r}), or set them aside with NotMissing",
+        )
+    found = sorted(labels.unique().to_list())
+    known = [positive] + ([negative] if negative is not None else [])
+    if positive not in found and negative is None:
+        raise DataError(f"No row of column {target!r} is {positive!r}", hint=near_miss(positive, found))
+    others = [label for label in found if label not in known]
+    if negative is None and len(others) == 1:
+        return np.asarray((labels == positive).to_numpy(), dtype=np.int64), others[0]
+    if others or negative is None:
+        raise _wrong_labels(target, found, known)
+    return np.asarray((labels == positive).to_numpy(), dtype=np.int64), negative
+
+
+def _as_text(labels: pl.Series) -> pl.Series:
+    """Write labels as text: a boolean as true or false, a whole number without a point."""
+    import polars as pl
+
+    if labels.dtype.is_float() and labels.drop_nulls().drop_nans().round(0).equals(labels.drop_nulls().drop_nans()):
+        labels = labels.fill_nan(None).cast(pl.Int64)
+    return labels.cast(pl.String)
+
+
+def _wrong_labels(target: str, found: list[str], known: list[str]) -> DataError:
+    shown = ", ".join(repr(label) for label in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
+    if len(known) == 2:
+        return DataError(
+            f"Column {target!r} has labels {shown}, but the model was trained with {known[0]!r} and {known[1]!r}",
+            hint="spell them alike in preprocess (Spell, StripEnd)",
+        )
+    return DataError(
+        f"Column {target!r} must have two labels, but has {len(found)}: {shown}",
+        hint="spell them alike in preprocess (Spell), or name the right column",
+    )

@@ -1,0 +1,52 @@
+"""Models ⇄ two files: the card as JSON, the estimator as a skops archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrace.core.errors import FormatError
+from headrace.formats.declared import is_named, is_path
+from headrace.formats.files import materialise, only_file
+from headrace.formats.json_value import JsonFormat
+from headrace.steps.model import Model, ModelCard
+
+ARCHIVE = "estimator.skops"
+CARD = "card"
+NAME = "headrace.steps.model_format:ModelFormat"
+
+
+class ModelFormat:
+    """`Model` ⇄ ``card/value.json`` and ``estimator.skops``.
+
+    Loading reads the card and the archive's bytes; the estimator is made when it is first used, and then only of
+    trusted classes. Equal bytes hold within one version of scikit-learn and of skops.
+    """
+
+    name = NAME
+    version = 1
+
+    def handles(self, declared: object) -> bool:
+        """Say whether a `Model` is declared."""
+        return is_named(declared, ("headrace.steps.model.Model",), subclasses=False)
+
+    def save(self, value: object, folder: Path, declared: object) -> None:
+        """Write both files. Raises FormatError for another value, or an estimator that couldn't be loaded again."""
+        if not isinstance(value, Model):
+            raise FormatError(
+                f"A Model is declared, but got a {type(value).__module__}.{type(value).__qualname__}",
+                hint="return a headrace.steps.Model, made of an estimator and its card",
+            )
+        (folder / CARD).mkdir()
+        JsonFormat().save(value.card, folder / CARD, ModelCard)
+        (folder / ARCHIVE).write_bytes(value.archive)
+
+    def load(self, files: Mapping[str, Path], declared: object) -> object:
+        """Read both files."""
+        if is_path(declared):
+            return materialise(files, as_folder=True)
+        inner = {name.removeprefix(f"{CARD}/"): path for name, path in files.items() if name.startswith(f"{CARD}/")}
+        card = JsonFormat().load(inner, ModelCard)
+        assert isinstance(card, ModelCard)
+        archive = only_file({name: path for name, path in files.items() if name == ARCHIVE}, ARCHIVE, self.name)
+        return Model(card=card, archive=archive.read_bytes())
