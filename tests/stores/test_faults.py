@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.core.faults import Fault, fault_point, from_environment
-from headrace.testing.faults import check_point, fault_here, n_passages
+from headrace.testing.faults import check_point, fault_here, passages
 
 
 def struck(fault: Fault, n_times: int, point: str = "store.record.before_link") -> list[int]:
@@ -31,6 +31,7 @@ def struck(fault: Fault, n_times: int, point: str = "store.record.before_link") 
         ("store.record.before_link:enospc:3", [3]),
         ("store.record.before_link:enospc:3+", [3, 4, 5]),
         ("*:enospc:2", [2]),
+        ("*:enospc:0", []),
         ("store.record.after_link:enospc", []),
     ],
 )
@@ -41,10 +42,10 @@ def test_a_fault_strikes_at_its_passage(spec: str, expected: list[int]) -> None:
 def test_a_counter_file_counts_for_all(tmp_path: Path) -> None:
     counter = tmp_path / "counter: with colons"
     spec = f"store.record.before_link:enospc:4:{counter}"
-    assert n_passages(counter) == 0
+    assert passages(counter) == []
     one, other = Fault(spec), Fault(spec)
     assert (struck(one, 2), struck(other, 3), struck(one, 2)) == ([], [2], [])
-    assert n_passages(counter) == 7
+    assert passages(counter) == [(os.getpid(), "store.record.before_link")] * 7
 
 
 @pytest.mark.parametrize("spec", ["x", "x:", "x:nothing", ":", "x:killed:2"])

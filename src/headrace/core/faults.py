@@ -8,9 +8,9 @@ the environment variable ``HEADRACE_FAULT`` was set when this module was importe
 ``POINT``    the name of a point, or ``*`` for any.
 ``ACTION``   ``kill`` sends SIGKILL to this process, ``stop`` sends it SIGSTOP, and the name of an error number in lower
              case (``enospc``, ``erofs``, ``eio``, …) raises the ``OSError``.
-``PASSAGE``  the passage at which it happens, from 1 (the default). ``N+`` is the N-th and all that follow.
-``COUNTER``  a file in which the passages of all processes are counted together, a byte each. Without one each process
-             counts for itself, a forked one from where its parent was.
+``PASSAGE``  the passage at which it happens, from 1 (the default). ``N+`` is the N-th and all that follow, 0 is none.
+``COUNTER``  a file in which the passages of all processes are counted together, a line each: the process and the point.
+             Without one each process counts for itself, a forked one from where its parent was.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import signal
 from itertools import count
 
 VARIABLE = "HEADRACE_FAULT"
+LINE_BYTES = 64
 
 
 class Fault:
@@ -43,18 +44,18 @@ class Fault:
         """Count a passage of ``point`` and strike if it is the one."""
         if self.point not in (point, "*"):
             return
-        n_passages = self._count()
+        n_passages = self._count(point)
         if n_passages == self.passage or (self.goes_on and n_passages > self.passage):
             self._strike(point)
 
-    def _count(self) -> int:
+    def _count(self, point: str) -> int:
         if not self.counter:
             return next(self._own_count)
         fd = os.open(self.counter, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         try:
-            # A byte appended moves the offset to the new end of the file: no two processes get the same number.
-            os.write(fd, b".")
-            return os.lseek(fd, 0, os.SEEK_CUR)
+            # A line appended moves the offset to the new end of the file: no two processes get the same number.
+            os.write(fd, f"{os.getpid()} {point}"[: LINE_BYTES - 1].ljust(LINE_BYTES - 1).encode() + b"\n")
+            return os.lseek(fd, 0, os.SEEK_CUR) // LINE_BYTES
         finally:
             os.close(fd)
 

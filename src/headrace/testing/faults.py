@@ -14,7 +14,7 @@ from pathlib import Path
 from headrace.core import faults
 from headrace.stores.local import FAULT_POINTS
 
-__all__ = ["FAULT_POINTS", "check_point", "fault_environment", "fault_here", "n_passages"]
+__all__ = ["FAULT_POINTS", "check_point", "fault_environment", "fault_here", "passages"]
 
 
 def fault_environment(
@@ -40,9 +40,10 @@ def fault_here(point: str, action: str, *, passage: int = 1, goes_on: bool = Fal
         faults.ARMED = before
 
 
-def n_passages(counter: Path) -> int:
-    """How often the point was passed, by the counter file of its fault."""
-    return counter.stat().st_size if counter.exists() else 0
+def passages(counter: Path) -> list[tuple[int, str]]:
+    """Who passed, in turn, by the counter file of a fault: process ids and points."""
+    lines = counter.read_text().splitlines() if counter.exists() else []
+    return [(int(pid), point) for pid, point in (line.split() for line in lines)]
 
 
 def check_point(point: str) -> None:
