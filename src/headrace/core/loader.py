@@ -22,7 +22,7 @@ from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 
-from headrace.core.project import Project
+from headrace.core.project import Project, file_of
 from headrace.core.reach_values import code_digest
 from headrace.core.stamps import write_aside
 
@@ -162,8 +162,8 @@ def _path_of(
 ) -> str | None:
     if name in loaded:
         return loaded[name][0]
-    origin = getattr(sys.modules.get(name), "__file__", None)
-    if isinstance(origin, str):
+    origin = file_of(sys.modules.get(name))
+    if origin is not None:
         return os.path.abspath(origin)
     if label is not None and project is not None:
         path = project.resolve(label)
@@ -181,7 +181,7 @@ def _code_agrees(name: str, source: bytes, path: str) -> bool:
     Code that a loader rewrote (a test runner's assertions) can't be compared; there the disk alone is judged.
     """
     module = sys.modules.get(name)
-    loader = getattr(module, "__loader__", None)
+    loader = vars(module).get("__loader__") if module is not None else None
     if module is None or not (loader is None or type(loader) is importlib.machinery.SourceFileLoader):
         return True
     try:

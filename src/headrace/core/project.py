@@ -158,12 +158,18 @@ class Project:
         """Name the top-level packages and modules of project code outside the root that are loaded in this process."""
         found: set[str] = set()
         for name, module in list(sys.modules.items()):
-            origin = getattr(module, "__file__", None)
-            if "." in name or not isinstance(origin, str) or not origin.endswith(".py"):
+            origin = file_of(module)
+            if "." in name or origin is None or not origin.endswith(".py"):
                 continue
             if self.inside(origin) is None and self.is_project_file(origin):
                 found.add(os.path.dirname(origin) if os.path.basename(origin) == "__init__.py" else origin)
         return tuple(sorted(found))
+
+
+def file_of(module: object) -> str | None:
+    """Give a loaded module's ``__file__``; its ``__getattr__``, which may import, isn't asked."""
+    origin = getattr(module, "__dict__", {}).get("__file__")
+    return origin if isinstance(origin, str) else None
 
 
 def import_root(path: str) -> str | None:

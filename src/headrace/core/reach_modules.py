@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-from headrace.core.project import Project
+from headrace.core.project import Project, file_of
 from headrace.core.reach_facts import ModuleFacts, facts_of
 
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names) | frozenset(sys.builtin_module_names)
@@ -63,7 +63,7 @@ class Modules:
         loaded = {
             os.path.abspath(origin): name
             for name, module in list(sys.modules.items())
-            if isinstance(origin := getattr(module, "__file__", None), str) and name != "__main__"
+            if name != "__main__" and (origin := file_of(module)) is not None
         }
         names = []
         for relative in self.project.files(suffix=".py"):
@@ -91,17 +91,17 @@ class Modules:
 
     def _shadowed(self, name: str) -> bool:
         """A project may have a module named as one of the standard library; if it is loaded, it is that one."""
-        origin = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
-        return isinstance(origin, str) and name != "__main__" and self.project.inside(origin) is not None
+        origin = file_of(sys.modules.get(name.partition(".")[0]))
+        return origin is not None and name != "__main__" and self.project.inside(origin) is not None
 
     def _loaded(self, name: str) -> Place | None:
         module = sys.modules.get(name)
-        origin = getattr(module, "__file__", None)
-        if not isinstance(origin, str) or not os.path.exists(origin):
+        origin = file_of(module)
+        if origin is None or not os.path.exists(origin):
             return None
         if not self.project.is_project_file(origin):
             return None
-        folders = tuple(getattr(module, "__path__", ()))
+        folders = tuple(vars(module).get("__path__", ()))
         return Place(name, os.path.abspath(origin), bool(folders), folders)
 
     def _checked(self, name: str, spec: importlib.machinery.ModuleSpec | None) -> Place | None:

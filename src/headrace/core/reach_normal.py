@@ -95,12 +95,14 @@ def _fields(node: ast.AST, in_function: bool, drops: Drops) -> list[tuple[object
     fields: list[tuple[object, bool]] = []
     for name in node._fields:
         value = getattr(node, name, None)
-        if name in _SKIPPED_FIELDS or _is_empty(node, name, value):
+        if name in _SKIPPED_FIELDS:
             continue
         if name == "annotation" and in_function and isinstance(node, ast.AnnAssign):
             continue  # the annotation of a local variable is neither evaluated nor kept
-        if isinstance(value, list) and isinstance(node, ast.AST):
-            value = _counted(node, name, value, drops)
+        if isinstance(value, list):
+            value = _counted(name, value, drops)
+        if _is_empty(node, name, value):
+            continue
         fields.append((_Token(f",{name}="), inside))
         fields.append((value, inside))
     return fields
@@ -112,7 +114,7 @@ def _is_empty(node: ast.AST, name: str, value: object) -> bool:
     return value is None or value == []
 
 
-def _counted(node: ast.AST, name: str, value: list[object], drops: Drops) -> list[object]:
+def _counted(name: str, value: list[object], drops: Drops) -> list[object]:
     if name == "decorator_list":
         return [child for child in value if not (isinstance(child, ast.expr) and drops(child))]
     if name in ("body", "orelse", "finalbody"):

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from headrace.core.project import file_of
 from headrace.core.reach import Reach
 from headrace.core.reach_normal import sha256
 
@@ -120,7 +121,7 @@ class Values:
     def _outside(self, function: types.FunctionType, where: str) -> None:
         """A library's function counts with its library; one without a file (a notebook's) by its code and globals."""
         module = function.__globals__.get("__name__")
-        file = sys.modules.get(str(module)).__dict__.get("__file__") if str(module) in sys.modules else None
+        file = file_of(sys.modules.get(str(module)))
         if isinstance(module, str) and (file is not None or module.partition(".")[0] in sys.stdlib_module_names):
             self.parts[where] = sha256("function", module, function.__qualname__)
             self._foreign(module)
