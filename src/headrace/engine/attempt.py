@@ -7,17 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from headrace.core.artifact import Artifact, StoredFile
+from headrace.core.artifact import Artifact
 from headrace.core.context import RunContext, entered
 from headrace.core.errors import (
     CodeChangedError,
     DamagedObjectError,
-    DefinitionError,
-    FormatError,
     HeadraceError,
     TransientError,
 )
@@ -25,7 +23,8 @@ from headrace.core.faults import fault_point
 from headrace.core.fit import MISSING
 from headrace.core.names import find_named
 from headrace.core.outcome import Outcome
-from headrace.core.values import TAG, Json, decode
+from headrace.core.values import Json, decode
+from headrace.engine.exchange import Loader, Scratch, load_arguments, save_outputs
 from headrace.engine.prepare import Workshop, path_digest, user_traceback
 from headrace.engine.records import Action, Failure, now
 from headrace.engine.target import Target, enter, import_target
@@ -194,16 +193,17 @@ def _execute(
     with (
         Recorder(project, ignore=(store.cache_dir.parent,)) as recorder,
         entered(context),
-        store.scratch() as scratch,
+        Scratch(store) as scratch,
     ):
         function = workplace.function(attempt.step)
         with unseen():
             _refuse_other_code(attempt, project)
         signature, hints = workplace.signature(attempt.step["id"], function)
-        args, kwargs = _arguments(attempt, store, signature, hints)
+        loader = Loader(attempt.inputs, store, project.root)
+        args, kwargs = load_arguments(attempt.arguments, signature, hints, loader)
         _seed(attempt.seed)
         value = _called(function, args, kwargs)
-        outputs = _save(attempt.step, hints.get("return", MISSING), value, store, scratch)
+        outputs = save_outputs(attempt.step, hints.get("return", MISSING), value, store, scratch)
     _refuse_changed_paths(attempt, workplace)
     discovered = Discovered.from_json(attempt.imported) if attempt.imported else Discovered()
     seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).to_json()
@@ -276,139 +276,6 @@ def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any
 
         return asyncio.run(value)
     return value
-
-
-def _arguments(
-    attempt: Attempt, store: Store, signature: inspect.Signature, hints: Mapping[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
-    loader = _Loader(attempt, store)
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    for name, parameter in signature.parameters.items():
-        value = loader.load(attempt.arguments[name], hints.get(name, MISSING))
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            args.extend(value)
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            kwargs.update(value)
-        elif parameter.kind is parameter.POSITIONAL_ONLY or parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            args.append(value)
-        else:
-            kwargs[name] = value
-    return args, kwargs
-
-
-class _Loader:
-    """Makes arguments from trees: plain values by the codec, artifacts by their formats and the declared types."""
-
-    def __init__(self, attempt: Attempt, store: Store) -> None:
-        self._inputs = attempt.inputs
-        self._store = store
-        self._root = Path(attempt.target["root"])
-
-    def load(self, tree: Json, declared: Any) -> Any:
-        """Make one value."""
-        if isinstance(tree, list):
-            parts = get_args(declared)
-            return [self.load(item, parts[0] if parts else MISSING) for item in tree]
-        if not isinstance(tree, dict):
-            return tree
-        kind = tree.get(TAG)
-        if kind == "ref":
-            return self._load_artifact(tree, declared)
-        if kind == "path":
-            return Path(self._root, tree["value"])
-        if kind is None:
-            parts = get_args(declared)
-            return {key: self.load(item, parts[1] if len(parts) == 2 else MISSING) for key, item in tree.items()}
-        if kind == "tuple":
-            return tuple(self._load_items(tree["items"], get_args(declared)))
-        if kind in ("namedtuple", "dataclass"):
-            return self._load_fields(tree)
-        return decode(tree, lambda inner: self.load(inner, MISSING))
-
-    def _load_items(self, items: list[Json], parts: tuple[Any, ...]) -> Iterator[Any]:
-        for index, item in enumerate(items):
-            if len(parts) == 2 and parts[1] is Ellipsis:
-                yield self.load(item, parts[0])
-            else:
-                yield self.load(item, parts[index] if index < len(parts) else MISSING)
-
-    def _load_fields(self, tree: Json) -> Any:
-        kind: Any = find_named(tree["type"])
-        hints = get_type_hints(kind, include_extras=True)
-        values = {name: self.load(item, hints.get(name, MISSING)) for name, item in tree["fields"].items()}
-        if not is_dataclass(kind):
-            return kind(**values)
-        value: Any = object.__new__(kind)  # type: ignore[arg-type]
-        for name, item in values.items():
-            object.__setattr__(value, name, item)
-        return value
-
-    def _load_artifact(self, tree: Json, declared: Any) -> Any:
-        from headrace.formats.registry import format_named, type_named
-
-        artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
-        if declared in (MISSING, Any, object):
-            declared = type_named(artifact.type)
-        paths = {file.path: self._store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
-        return format_named(artifact.format).load(paths, declared)
-
-
-def _save(step: Mapping[str, Any], declared: Any, value: Any, store: Store, scratch: Path) -> dict[str, Artifact]:
-    from headrace.formats.registry import natural_type, save_artifact
-
-    saved: dict[str, Artifact] = {}
-    for spec, part, part_type in _parts(step, declared, value):
-        folder = scratch / spec["name"]
-        folder.mkdir()
-        try:
-            chosen = save_artifact(part, part_type, folder, spec["format"] if spec["is_named"] else None)
-        except FormatError as error:
-            raise FormatError(
-                f"Output {spec['name']!r} of step {step['name']!r}: {error.message}", where=error.where, hint=error.hint
-            ) from error
-        files = [path for path in sorted(folder.rglob("*")) if not path.is_dir()]
-        stored = []
-        for path in files:
-            name = path.relative_to(folder).as_posix()
-            blob = store.add_file(path)
-            stored.append(StoredFile(name, blob.digest, blob.n_bytes))
-        saved[spec["name"]] = Artifact.of(chosen.name, chosen.version, stored, natural_type(part))
-    return saved
-
-
-def _parts(step: Mapping[str, Any], declared: Any, value: Any) -> Iterator[tuple[Mapping[str, Any], Any, Any]]:
-    """The outputs one by one: their specs, values and declared types."""
-    specs = step["outputs"]
-    returns = step["returns"]
-    if returns == "nothing":
-        if value is not None:
-            raise DefinitionError(
-                f"Step {step['name']!r} returned {type(value).__name__}, but is annotated `-> None`",
-                where=f"{step['file']}:{step['line']}",
-                hint="annotate what it returns",
-            )
-        return
-    if returns == "value":
-        yield specs[0], value, declared
-    elif returns == "tuple":
-        if not isinstance(value, tuple) or len(value) != len(specs):
-            raise DefinitionError(
-                f"Step {step['name']!r} must return a tuple of {len(specs)}, but returned {value!r:.80}",
-                where=f"{step['file']}:{step['line']}",
-            )
-        yield from zip(specs, value, get_args(declared), strict=True)
-    else:
-        kind = get_origin(declared) or declared
-        if not isinstance(value, kind):
-            raise DefinitionError(
-                f"Step {step['name']!r} must return {kind.__qualname__}, but returned {type(value).__qualname__}",
-                where=f"{step['file']}:{step['line']}",
-            )
-        hints = get_type_hints(kind, include_extras=True)
-        names = list(getattr(kind, "_fields", ())) or [item.name for item in fields(kind)]
-        for spec, name in zip(specs, names, strict=True):
-            yield spec, getattr(value, name), hints.get(name, MISSING)
 
 
 def _failure(error: BaseException, attempt: Attempt) -> Failure:

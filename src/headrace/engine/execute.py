@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from headrace.core.values import TAG, Json, decode, names_in
 from headrace.engine.attempt import Attempt, AttemptEnd
 from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeRetried, NodeStarted
 from headrace.engine.prepare import Prepared, Workshop, path_digest, paths_in
-from headrace.engine.records import Action, Failure, NodeResult, RunRecord, action_folder, attempt_name, now
+from headrace.engine.records import Action, Failure, NodeResult, RunRecord, action_names, attempt_name, now
 from headrace.engine.target import Target
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Run:
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[str, NodeResult] = field(default_factory=dict)
     environments: dict[tuple[int, bool], dict[str, Json]] = field(default_factory=dict)
+    plain_steps: dict[str, dict[str, Json]] = field(default_factory=dict)
 
     def result(self, node_id: str) -> NodeResult | None:
         """How a node ended in this run, as far as is known here or in the records."""
@@ -73,6 +75,17 @@ class Run:
                 f"Output {str(ref)!r} has not been made in run {self.id!r}", hint=f"execute {ref.node!r} first"
             )
         return result.outputs[ref.output]
+
+    @cached_property
+    def plain_target(self) -> dict[str, Json]:
+        """The target as workers are told it."""
+        return asdict(self.target)
+
+    def plain_step(self, spec: StepSpec) -> dict[str, Json]:
+        """A step as workers are told it; made once."""
+        if spec.id not in self.plain_steps:
+            self.plain_steps[spec.id] = asdict(spec)
+        return self.plain_steps[spec.id]
 
     def environment(self, spec: StepSpec) -> dict[str, Json]:
         """What of the environment counts for a step."""
@@ -269,7 +282,7 @@ def find_result(run: Run, request: Request) -> NodeResult | str:
     if not spec.cache:
         return _reused(run, request) or "it is not cached (cache=False)"
     reason = "nothing was made from these inputs yet"
-    for name in list(run.store.list_records(action_folder(request.key))):
+    for name in action_names(run.store, request.key):
         action = _read_action(run.store, name)
         if action is None:
             continue
@@ -390,7 +403,7 @@ def _with_lease(run: Run, request: Request, reason: str) -> tuple[NodeResult, st
 def _attempts(run: Run, request: Request, reason: str) -> tuple[NodeResult, str | None]:
     """Try until it works, or may not be tried again."""
     spec = request.spec
-    first = len(RunRecord(run.store, run.id).attempts(request.node.id)) + 1 if _has_attempts(run, request) else 1
+    first = len(RunRecord(run.store, run.id).attempts(request.node.id)) + 1
     number = first
     while True:
         end, started = _one_attempt(run, request, number)
@@ -413,10 +426,6 @@ def _attempts(run: Run, request: Request, reason: str) -> tuple[NodeResult, str 
         number += 1
 
 
-def _has_attempts(run: Run, request: Request) -> bool:
-    return request.node.id in run.results or run.store.read_record(attempt_name(run.id, request.node.id, 1)) is not None
-
-
 def backoff_pause(first_seconds: float, n_failed: int) -> float:
     """The pause after ``n_failed + 1`` failures: doubling, at most five minutes, less up to half by chance."""
     whole = min(LONGEST_PAUSE_SECONDS, first_seconds * 2.0 ** min(n_failed, 60))
@@ -432,7 +441,7 @@ def _one_attempt(run: Run, request: Request, number: int) -> tuple[AttemptEnd, s
     if run.launcher.needs_log:
         run.store.open_stream(log_name).close()
     attempt = Attempt(
-        target=asdict(run.target),
+        target=run.plain_target,
         parameters=run.parameters,
         folder=run.folder,
         store=run.store.url,
@@ -441,7 +450,7 @@ def _one_attempt(run: Run, request: Request, number: int) -> tuple[AttemptEnd, s
         number=number,
         key=request.key,
         seed=seed_of(request.key),
-        step=asdict(spec),
+        step=run.plain_step(spec),
         arguments=node.arguments,
         inputs={name: artifact.to_json() for name, artifact in request.inputs.items()},
         modules=run.prepared.codes[spec.id].modules,

@@ -28,6 +28,20 @@ from headrace.engine import frames
 from headrace.engine.process import adopt_orphans, die_with_parent, kill_descendants, kill_group, n_threads
 
 REFUSED = "HEADRACE_NOT_PRELOADED"
+OWN_MODULES = (
+    "headrace.engine.attempt",
+    "headrace.engine.exchange",
+    "headrace.core.discovery",
+    "headrace.core.distributions",
+    "headrace.core.loader",
+    "headrace.core.pipeline",
+    "headrace.core.step",
+    "headrace.formats.registry",
+    "headrace.formats.json_value",
+    "inspect",
+    "random",
+)
+"""What every worker needs of Headrace itself."""
 
 
 class Server:
@@ -196,7 +210,7 @@ def main(control_fd: int, modules: list[str]) -> None:
     os.set_inheritable(control_fd, True)  # for a start afresh
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()
-    preload(modules)
+    preload([*OWN_MODULES, *modules])
     import gc
 
     gc.collect()

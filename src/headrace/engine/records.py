@@ -2,10 +2,11 @@
 
 ::
 
-    actions/ab/<key>/<variant>.json     what a step made from these inputs; variants differ in what it read
+    actions/ab/<key>.json               what a step made that read nothing but its arguments
+    actions/ab/<key>/<variant>.json     what a step made that read more; variants differ in what that was
     runs/<id>/run.json                  the run: plan, parameters, pins; written once
-    runs/<id>/nodes/<node>/<n>.json     one attempt of a node; written once
-    runs/<id>/nodes/<node>/<n>.log      what the attempt printed
+    runs/<id>/nodes/<node>.<n>.json     one attempt of a node; written once
+    runs/<id>/nodes/<node>.<n>.log      what the attempt printed
     runs/<id>/events.jsonl              everything that happened, in order
     runs/<id>/end.json                  how the run ended; written once, and durable
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -33,9 +34,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def action_folder(key: str) -> str:
-    """Where the actions of a key are."""
-    return f"actions/{key[:2]}/{key}"
+def action_names(store: Store, key: str) -> Iterator[str]:
+    """The names under which actions of a key may be: the common one first, then the variants that there are."""
+    yield f"actions/{key[:2]}/{key}.json"
+    yield from list(store.list_records(f"actions/{key[:2]}/{key}"))
 
 
 def run_folder(run_id: str) -> str:
@@ -45,7 +47,7 @@ def run_folder(run_id: str) -> str:
 
 def attempt_name(run_id: str, node: str, attempt: int, suffix: str = "json") -> str:
     """Where an attempt's record or log is."""
-    return f"runs/{run_id}/nodes/{node}/{attempt}.{suffix}"
+    return f"runs/{run_id}/nodes/{node}.{attempt}.{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,8 @@ class Action:
     @property
     def name(self) -> str:
         """The record's name: actions of one key differ in what was read."""
-        return f"{action_folder(self.key)}/{_digest(self.discovered)[:32]}.json"
+        folder = f"actions/{self.key[:2]}/{self.key}"
+        return f"{folder}/{_digest(self.discovered)[:32]}.json" if any(self.discovered.values()) else f"{folder}.json"
 
     def to_json(self) -> bytes:
         """The record."""
@@ -221,13 +224,9 @@ class RunRecord:
 
     def attempts(self, node: str) -> list[NodeResult]:
         """The attempts of a node, the first first."""
-        names = self.store.list_records(f"{run_folder(self.id)}/nodes/{node}")
-        found = [(int(name.rsplit("/", 1)[1].removesuffix(".json")), name) for name in names]
-        results = []
-        for _, name in sorted(found):
-            text = self.store.read_record(name)
-            if text is not None:
-                results.append(NodeResult.from_json(text))
+        results: list[NodeResult] = []
+        while (text := self.store.read_record(attempt_name(self.id, node, len(results) + 1))) is not None:
+            results.append(NodeResult.from_json(text))
         return results
 
     def result(self, node: str) -> NodeResult | None:
@@ -239,10 +238,9 @@ class RunRecord:
         """The newest attempt of each node that has one."""
         newest: dict[str, tuple[int, str]] = {}
         for name in self.store.list_records(f"{run_folder(self.id)}/nodes"):
-            _, node, file = name.rsplit("/", 2)
-            attempt = int(file.removesuffix(".json"))
-            if attempt > newest.get(node, (0, ""))[0]:
-                newest[node] = (attempt, name)
+            node, number, _ = name.rsplit("/", 1)[1].rsplit(".", 2)
+            if int(number) > newest.get(node, (0, ""))[0]:
+                newest[node] = (int(number), name)
         found = {}
         for node, (_, name) in newest.items():
             text = self.store.read_record(name)

@@ -38,6 +38,11 @@ class JsonFormat:
 
     def save(self, value: object, folder: Path, declared: object) -> None:
         """Write the value. Raises FormatError when it isn't what was declared, or holds something that isn't JSON."""
+        for name, data in self.pack(value, declared).items():
+            (folder / name).write_bytes(data)
+
+    def pack(self, value: object, declared: object) -> Mapping[str, bytes]:
+        """What `save` writes, as bytes by file name: a small value needs no folder. Raises like `save`."""
         plain = _plain_number(value)
         try:
             tree = encode(plain, _hook_for(declared))
@@ -48,7 +53,7 @@ class JsonFormat:
                 f"A value of type {describe(declared)!r} is declared, but got {_short(value)} ({type(value).__name__})",
                 hint="return what the step declares, or declare what it returns",
             )
-        (folder / FILE).write_text(canonical(tree) + "\n", encoding="ascii")
+        return {FILE: canonical(tree).encode("ascii") + b"\n"}
 
     def load(self, files: Mapping[str, Path], declared: object) -> object:
         """Read the value; classes come from the annotation only."""
@@ -56,7 +61,10 @@ class JsonFormat:
         if is_path(declared):
             return materialise(files)
         with reading(f"The JSON value {FILE!r}", AttributeError, RecursionError):
-            tree = json.loads(path.read_text(encoding="ascii"))
+            text = path.read_text(encoding="ascii")
+            if not text.endswith("\n"):
+                raise ValueError("it is cut short")
+            tree = json.loads(text)
         with reading(f"The JSON value {FILE!r}", AttributeError, ValueCodecError, ArithmeticError):
             value = decode(tree, _make_model(declared), _finder(declared))
         if not conforms(value, declared):

@@ -1,0 +1,194 @@
+"""Between the store and a step: its arguments out of artifacts, and artifacts out of what it returned."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+
+from headrace.core.artifact import Artifact, StoredFile
+from headrace.core.errors import DefinitionError, FormatError
+from headrace.core.fit import MISSING
+from headrace.core.names import find_named
+from headrace.core.values import TAG, Json, decode
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+
+def load_arguments(
+    trees: Mapping[str, Json], signature: inspect.Signature, hints: Mapping[str, Any], loader: Loader
+) -> tuple[list[Any], dict[str, Any]]:
+    """Make a function's positional and named arguments."""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        value = loader.load(trees[name], hints.get(name, MISSING))
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args.extend(value)
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            kwargs.update(value)
+        elif parameter.kind is parameter.POSITIONAL_ONLY or parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            args.append(value)
+        else:
+            kwargs[name] = value
+    return args, kwargs
+
+
+class Loader:
+    """Makes arguments from trees: plain values by the codec, artifacts by their formats and the declared types."""
+
+    def __init__(self, inputs: Mapping[str, Json], store: Store, root: Path) -> None:
+        self._inputs = inputs
+        self._store = store
+        self._root = root
+
+    def load(self, tree: Json, declared: Any) -> Any:
+        """Make one value."""
+        if isinstance(tree, list):
+            parts = get_args(declared)
+            return [self.load(item, parts[0] if parts else MISSING) for item in tree]
+        if not isinstance(tree, dict):
+            return tree
+        kind = tree.get(TAG)
+        if kind == "ref":
+            return self._load_artifact(tree, declared)
+        if kind == "path":
+            return Path(self._root, tree["value"])
+        if kind is None:
+            parts = get_args(declared)
+            return {key: self.load(item, parts[1] if len(parts) == 2 else MISSING) for key, item in tree.items()}
+        if kind == "tuple":
+            return tuple(self._load_items(tree["items"], get_args(declared)))
+        if kind in ("namedtuple", "dataclass"):
+            return self._load_fields(tree)
+        return decode(tree, lambda inner: self.load(inner, MISSING))
+
+    def _load_items(self, items: list[Json], parts: tuple[Any, ...]) -> Iterator[Any]:
+        for index, item in enumerate(items):
+            if len(parts) == 2 and parts[1] is Ellipsis:
+                yield self.load(item, parts[0])
+            else:
+                yield self.load(item, parts[index] if index < len(parts) else MISSING)
+
+    def _load_fields(self, tree: Json) -> Any:
+        kind: Any = find_named(tree["type"])
+        hints = get_type_hints(kind, include_extras=True)
+        values = {name: self.load(item, hints.get(name, MISSING)) for name, item in tree["fields"].items()}
+        if not is_dataclass(kind):
+            return kind(**values)
+        value: Any = object.__new__(kind)  # type: ignore[arg-type]
+        for name, item in values.items():
+            object.__setattr__(value, name, item)
+        return value
+
+    def _load_artifact(self, tree: Json, declared: Any) -> Any:
+        from headrace.formats.registry import format_named, type_named
+
+        artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
+        if declared in (MISSING, Any, object):
+            declared = type_named(artifact.type)
+        paths = {file.path: self._store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+        return format_named(artifact.format).load(paths, declared)
+
+
+class Scratch:
+    """An attempt's place for what is written before it is stored: made when it is first asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stack = ExitStack()
+        self._root: Path | None = None
+
+    def folder(self, name: str) -> Path:
+        """A fresh folder."""
+        if self._root is None:
+            self._root = self._stack.enter_context(self._store.scratch())
+        folder = self._root / name
+        folder.mkdir()
+        return folder
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._stack.close()
+
+
+def save_outputs(
+    step: Mapping[str, Any], declared: Any, value: Any, store: Store, scratch: Scratch
+) -> dict[str, Artifact]:
+    """Store what a step returned, an artifact an output."""
+    saved: dict[str, Artifact] = {}
+    for spec, part, part_type in _parts(step, declared, value):
+        save = _save_packed if spec["format"] == "json" else _save_files
+        try:
+            saved[spec["name"]] = save(spec, part, part_type, store, scratch)
+        except FormatError as error:
+            raise FormatError(
+                f"Output {spec['name']!r} of step {step['name']!r}: {error.message}", where=error.where, hint=error.hint
+            ) from error
+    return saved
+
+
+def _save_packed(spec: Mapping[str, Any], value: Any, declared: Any, store: Store, scratch: Scratch) -> Artifact:
+    """Store a small value without writing files aside."""
+    from headrace.formats.json_value import JsonFormat
+    from headrace.formats.registry import natural_type
+
+    chosen = JsonFormat()
+    stored = []
+    for name, data in chosen.pack(value, declared).items():
+        blob = store.add_bytes(data)
+        stored.append(StoredFile(name, blob.digest, blob.n_bytes))
+    return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
+
+
+def _save_files(spec: Mapping[str, Any], value: Any, declared: Any, store: Store, scratch: Scratch) -> Artifact:
+    from headrace.formats.registry import natural_type, save_artifact
+
+    folder = scratch.folder(spec["name"])
+    chosen = save_artifact(value, declared, folder, spec["format"] if spec["is_named"] else None)
+    stored = []
+    for path in [path for path in sorted(folder.rglob("*")) if not path.is_dir()]:
+        name = path.relative_to(folder).as_posix()
+        blob = store.add_file(path)
+        stored.append(StoredFile(name, blob.digest, blob.n_bytes))
+    return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
+
+
+def _parts(step: Mapping[str, Any], declared: Any, value: Any) -> Iterator[tuple[Mapping[str, Any], Any, Any]]:
+    """The outputs one by one: their specs, values and declared types."""
+    specs = step["outputs"]
+    returns = step["returns"]
+    if returns == "nothing":
+        if value is not None:
+            raise DefinitionError(
+                f"Step {step['name']!r} returned {type(value).__name__}, but is annotated `-> None`",
+                where=f"{step['file']}:{step['line']}",
+                hint="annotate what it returns",
+            )
+        return
+    if returns == "value":
+        yield specs[0], value, declared
+    elif returns == "tuple":
+        if not isinstance(value, tuple) or len(value) != len(specs):
+            raise DefinitionError(
+                f"Step {step['name']!r} must return a tuple of {len(specs)}, but returned {value!r:.80}",
+                where=f"{step['file']}:{step['line']}",
+            )
+        yield from zip(specs, value, get_args(declared), strict=True)
+    else:
+        kind = get_origin(declared) or declared
+        if not isinstance(value, kind):
+            raise DefinitionError(
+                f"Step {step['name']!r} must return {kind.__qualname__}, but returned {type(value).__qualname__}",
+                where=f"{step['file']}:{step['line']}",
+            )
+        hints = get_type_hints(kind, include_extras=True)
+        names = list(getattr(kind, "_fields", ())) or [item.name for item in fields(kind)]
+        for spec, name in zip(specs, names, strict=True):
+            yield spec, getattr(value, name), hints.get(name, MISSING)
