@@ -39,6 +39,11 @@ class Fault:
         self.passage = int(passage.removesuffix("+") or 1)
         self.counter = counter
         self._own_count = count(1)
+        self._fd = -1
+        if counter:
+            # Opened here, since a step is watched for what it opens. A forked process needs an offset of its own.
+            self._open_counter()
+            os.register_at_fork(after_in_child=self._open_counter)
 
     def pass_by(self, point: str) -> None:
         """Count a passage of ``point`` and strike if it is the one."""
@@ -48,16 +53,15 @@ class Fault:
         if n_passages == self.passage or (self.goes_on and n_passages > self.passage):
             self._strike(point)
 
+    def _open_counter(self) -> None:
+        self._fd = os.open(self.counter, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+
     def _count(self, point: str) -> int:
-        if not self.counter:
+        if self._fd < 0:
             return next(self._own_count)
-        fd = os.open(self.counter, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        try:
-            # A line appended moves the offset to the new end of the file: no two processes get the same number.
-            os.write(fd, f"{os.getpid()} {point}"[: LINE_BYTES - 1].ljust(LINE_BYTES - 1).encode() + b"\n")
-            return os.lseek(fd, 0, os.SEEK_CUR) // LINE_BYTES
-        finally:
-            os.close(fd)
+        # A line appended moves the offset to the new end of the file: no two processes get the same number.
+        os.write(self._fd, f"{os.getpid()} {point}"[: LINE_BYTES - 1].ljust(LINE_BYTES - 1).encode() + b"\n")
+        return os.lseek(self._fd, 0, os.SEEK_CUR) // LINE_BYTES
 
     def _strike(self, point: str) -> None:
         if self.action == "kill":
