@@ -4,7 +4,9 @@
 column                                         stored as
 =============================================  ==================================================================
 string, large_string, string_view; JSON, UUID  string (offsets of 32 bits); binary in the same way
-list, large_list, list_view                    list, its field named "item"; fixed-size lists stay (Polars: Array)
+list, large_list, list_view                    list, its field named "item"
+fixed-size list (Polars: Array)                list, and a mark on the column that gives it its size again; one inside a
+                                               struct, map or list of another length stays a list
 dictionary, categorical, enum                  its values, and a mark on the column that makes it categories again
 timestamp in seconds                           in milliseconds, as Parquet has no seconds; other units stay
 time zone                                      its name; all names of UTC are "UTC", and so is DuckDB's session zone
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MARK = b"headrace.categories"
+SIZES = b"headrace.list_sizes"
 UTC_NAMES = frozenset(
     {"utc", "etc/utc", "z", "zulu", "etc/zulu", "gmt", "etc/gmt", "+00:00", "-00:00", "universal", "etc/universal"}
 )
@@ -73,8 +76,37 @@ def canonical_schema(schema: pa.Schema, categories: dict[str, Categories]) -> pa
         if mark is None and pa.types.is_dictionary(field.type):
             mark = Categories(None, field.type.ordered)
         stored = canonical_type(field.type, f"column {field.name!r}")
-        fields.append(pa.field(field.name, stored, nullable=True, metadata=mark.to_metadata() if mark else None))
+        sizes = _fixed_sizes(field.type)
+        metadata = {SIZES: json.dumps(sizes).encode()} if sizes else mark.to_metadata() if mark else None
+        fields.append(pa.field(field.name, stored, nullable=True, metadata=metadata))
     return pa.schema(fields)
+
+
+def _fixed_sizes(kind: pa.DataType) -> list[int]:
+    """Give the sizes of fixed-size lists, from the outermost in.
+
+    Parquet doesn't know them, and pyarrow can't read back a missing one of its own (apache/arrow#35692).
+    """
+    import pyarrow as pa
+
+    sizes = []
+    while pa.types.is_fixed_size_list(kind):
+        sizes.append(kind.list_size)
+        kind = kind.value_type
+    return sizes
+
+
+def list_sizes(field: pa.Field) -> list[int]:
+    """Read the sizes that a stored column of fixed-size lists had; empty for another column."""
+    raw = (field.metadata or {}).get(SIZES)
+    return [] if raw is None else [int(size) for size in json.loads(raw)]
+
+
+def innermost(kind: pa.DataType, depth: int) -> pa.DataType:
+    """Give what is inside so many lists."""
+    for _ in range(depth):
+        kind = kind.value_type
+    return kind
 
 
 def _refuse_duplicates(names: list[str]) -> None:
@@ -133,8 +165,6 @@ def _canonical_nested(kind: pa.DataType, where: str) -> pa.DataType:
     if types.is_map(kind):
         key, item = canonical_type(kind.key_type, where), canonical_type(kind.item_type, where)
         return pa.map_(key, item)
-    if types.is_fixed_size_list(kind):
-        return pa.list_(pa.field("item", canonical_type(kind.value_type, where)), kind.list_size)
     if types.is_struct(kind):
         if kind.num_fields == 0:
             raise _refusal(where, kind, "leave out the column: a struct needs a field")
@@ -213,9 +243,6 @@ def _one_nan(array: pa.Array) -> pa.Array:
     if pa.types.is_list(kind) and _holds_floats(kind):
         values = _one_nan(array.values)
         return pa.Array.from_buffers(kind, len(array), array.buffers()[:2], array.null_count, array.offset, [values])
-    if pa.types.is_fixed_size_list(kind) and _holds_floats(kind):
-        values = _one_nan(array.values)
-        return pa.Array.from_buffers(kind, len(array), array.buffers()[:1], array.null_count, array.offset, [values])
     return array
 
 

@@ -39,11 +39,13 @@ def members(declared: object) -> tuple[object, ...]:
 
 
 def class_of(declared: object) -> type | None:
-    """Give the class behind an annotation: ``list`` for ``list[int]``; None where there is no class."""
+    """Give the class behind an annotation: ``list`` for ``list[int]``; None where there is none, or several."""
     bare = inner(declared)
     if bare is None:
         return types.NoneType
     origin = get_origin(bare)
+    if origin is types.UnionType:
+        return None
     if isinstance(origin, type):
         return origin
     return bare if isinstance(bare, type) else None
@@ -82,5 +84,5 @@ def describe(declared: object) -> str:
     if get_origin(bare) in (Union, types.UnionType):
         return " | ".join(describe(member) for member in get_args(bare))
     if isinstance(bare, type) and not get_args(bare):
-        return bare.__qualname__ if bare.__module__ == "builtins" else type_name(bare)
+        return bare.__qualname__ if bare.__module__ in ("builtins", "typing") else type_name(bare)
     return str(bare).replace("typing.", "")

@@ -22,6 +22,8 @@ MAX_GROUP_ROWS = 1 << 17
 MIN_GROUP_ROWS = 1 << 10
 GROUPS_PER_PART = 8
 ZSTD_LEVEL = 1
+DICTIONARY_BYTES = 1 << 17
+"""Past this a column is written plainly: with pyarrow's 1 MiB a column of floats took five times as long and more room."""
 
 
 def part_name(number: int) -> str:
@@ -67,6 +69,7 @@ def _open(path: Path, schema: pa.Schema) -> Any:
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=True,
+        dictionary_pagesize_limit=DICTIONARY_BYTES,
         data_page_version="1.0",
         write_statistics=True,
         store_schema=True,

@@ -28,6 +28,8 @@ def find_format(declared: object) -> Format:
     named = _named_in(declared)
     if named is not None:
         return format_named(named)
+    if is_open(declared):
+        raise _no_format(declared)
     alternatives = members(declared)
     if len(alternatives) > 1:
         return _format_of_union(declared, alternatives)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import FormatError
-from headrace.formats.arrow_types import Categories
+from headrace.formats.arrow_types import Categories, innermost, list_sizes
 from headrace.formats.files import reading
 
 if TYPE_CHECKING:
@@ -57,8 +57,20 @@ def as_arrow(stored: pa.Table) -> pa.Table:
     columns = []
     for field, column in zip(stored.schema, stored.columns, strict=True):
         mark = Categories.of_field(field)
-        columns.append(column if mark is None else pa.chunked_array([_dictionary(column, field.type, mark)]))
+        if sizes := list_sizes(field):
+            columns.append(column.cast(_fixed_size_type(field.type, sizes)))
+        else:
+            columns.append(column if mark is None else pa.chunked_array([_dictionary(column, field.type, mark)]))
     return pa.table(columns, names=stored.column_names)
+
+
+def _fixed_size_type(kind: pa.DataType, sizes: list[int]) -> pa.DataType:
+    import pyarrow as pa
+
+    made = innermost(kind, len(sizes))
+    for size in reversed(sizes):
+        made = pa.list_(made, size)
+    return made
 
 
 def _dictionary(column: pa.ChunkedArray, kind: pa.DataType, mark: Categories) -> pa.Array:
@@ -122,11 +134,20 @@ def restore_polars(frame: pl.LazyFrame, schema: pa.Schema) -> pl.LazyFrame:
     casts = []
     for field in schema:
         mark = Categories.of_field(field)
-        if mark is None or not pa.types.is_string(field.type):
-            continue
-        kind = pl.Categorical() if mark.values is None else pl.Enum(mark.values)
-        casts.append(pl.col(field.name).cast(kind))
+        if sizes := list_sizes(field):
+            casts.append(pl.col(field.name).cast(_polars_array(field.type, sizes)))
+        elif mark is not None and pa.types.is_string(field.type):
+            kind = pl.Categorical() if mark.values is None else pl.Enum(mark.values)
+            casts.append(pl.col(field.name).cast(kind))
     return frame.with_columns(casts) if casts else frame
+
+
+def _polars_array(kind: pa.DataType, sizes: list[int]) -> Any:
+    import polars as pl
+    import pyarrow as pa
+
+    item = pl.DataFrame(pa.table({"item": pa.array([], innermost(kind, len(sizes)))})).schema["item"]
+    return pl.Array(item, tuple(sizes))
 
 
 def scan_duckdb(paths: Sequence[str]) -> duckdb.DuckDBPyRelation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,10 @@ def _from_pandas(frame: Any) -> TableSource:
             hint="rename them: a stored table's column names are unique",
         )
     try:
-        table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
+        with warnings.catch_warnings():
+            # pandas 3.1 deprecates what pyarrow 26 asks of columns with a time zone; it can go with pyarrow's next.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         detail = "; ".join(str(part) for part in error.args)
         raise FormatError(
