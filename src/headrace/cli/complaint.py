@@ -1,0 +1,23 @@
+"""Saying what went wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from headrace.cli.texts import clean
+from headrace.core.errors import HeadraceError
+
+USAGE = 2
+
+
+def complain(error: HeadraceError, *, as_json: bool = False) -> int:
+    """Print an error, after the user's own traceback if it has one, and return the exit code of a wrong usage."""
+    traceback = str(getattr(error, "traceback", ""))
+    if traceback:
+        print(clean(traceback.rstrip("\n")), end="\n\n", file=sys.stderr)  # noqa: T201
+    print(f"headrace: {clean(str(error))}", file=sys.stderr)  # noqa: T201
+    if as_json:
+        facts = {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "where": error.where}
+        print(json.dumps({"error": facts, "traceback": traceback or None}, indent=2))  # noqa: T201
+    return USAGE

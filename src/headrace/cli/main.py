@@ -1,0 +1,86 @@
+"""The command ``headrace``: finds the word, runs it, and turns what goes wrong into a text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+USAGE = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the command line: the module that does it, what it does in a few words, and where help lists it."""
+
+    module: str
+    summary: str
+    group: str | None  # None: for programs, not listed
+
+
+WORDS: Mapping[str, Word] = {
+    "run": Word("headrace.cli.run", "run a pipeline", "Run"),
+}
+
+EPILOG = """\
+`headrace WORD --help` says more of each word.
+Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 rejected by a gate, 130 interrupted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. ``arguments``: without the program's name; by default the process's."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _main(given)
+    except KeyboardInterrupt:
+        print("headrace: interrupted", file=sys.stderr)  # noqa: T201
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing can be said to them, at the interpreter's end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(given: list[str]) -> int:
+    from headrace.core.errors import HeadraceError, near_miss
+
+    word = given[0] if given else "--help"
+    if word in ("-h", "--help", "help"):
+        print(help_text())  # noqa: T201
+        return 0 if given else USAGE
+    if word in ("-V", "--version"):
+        from headrace import __version__
+
+        print(f"headrace {__version__}")  # noqa: T201
+        return 0
+    try:
+        if word not in WORDS:
+            from headrace.cli.parser import UsageError
+
+            kind = "option" if word.startswith("-") else "word"
+            listed = [name for name, known in WORDS.items() if known.group]
+            raise UsageError(f"headrace has no {kind} {word!r}", hint=near_miss(word, listed))
+        module = import_module(WORDS[word].module)
+        code: int = module.main(given[1:])
+        return code
+    except HeadraceError as error:
+        from headrace.cli.complaint import complain
+
+        return complain(error, as_json="--json" in given)
+
+
+def help_text() -> str:
+    """The words by group."""
+    lines = ["Usage: headrace WORD ...", "", "Machine-learning pipelines in plain Python."]
+    groups = dict.fromkeys(word.group for word in WORDS.values() if word.group)
+    for group in groups:
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<8}{word.summary}" for name, word in WORDS.items() if word.group == group]
+    return "\n".join([*lines, "", EPILOG])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

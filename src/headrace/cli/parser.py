@@ -1,0 +1,66 @@
+"""Reading a word's own arguments, and saying what is wrong with them as all of Headrace says it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from headrace.core.errors import HeadraceError, near_miss
+
+
+class UsageError(HeadraceError):
+    """The command line is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ``argparse`` parser whose errors are `UsageError`, and whose options may stand anywhere."""
+
+    def __init__(self, word: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=f"headrace {word}",
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def read(self, given: Sequence[str]) -> argparse.Namespace:
+        """Parse what stands after the word."""
+        return self.parse_intermixed_args(given)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, with the option that was probably meant."""
+        unknown = re.search(r"unrecognized arguments: (\S+)", message)
+        if unknown is None:
+            raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+        name = unknown[1].partition("=")[0]
+        options = [option for action in self._actions for option in action.option_strings if len(option) > 2]
+        hint = near_miss(name, options) if name.startswith("-") else f"{self.prog} --help"
+        raise UsageError(f"{self.prog}: there is no place for {unknown[1]!r}", hint=hint)
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Let the store be chosen."""
+    parser.add_argument(
+        "--store",
+        metavar="PLACE",
+        help="the store, a folder or URL (else HEADRACE_STORE, else [tool.headrace], else .headrace in the project)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Let the answer be JSON."""
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document on standard output")
+
+
+def whole_number(text: str) -> int:
+    """Read a number of one or more."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is needed, but got {text!r}")
+    return number

@@ -1,0 +1,110 @@
+"""A run's progress as plain lines: for files, other programs, and a debugger's terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from headrace.cli.texts import count, duration, one_line
+from headrace.core.outcome import Outcome
+from headrace.engine.events import (
+    Event,
+    NodeEnded,
+    NodeProgressed,
+    NodeRetried,
+    NodeStarted,
+    RunEnded,
+    RunStarted,
+)
+
+MOST_NODES_TOLD_ONE_BY_ONE = 60
+PROGRESS_EVERY_SECONDS = 10.0
+QUIET_OUTCOMES = (Outcome.CACHED, Outcome.SKIPPED, Outcome.UPSTREAM_FAILED)
+
+
+class PlainConsole:
+    """Writes a line for each event worth telling: in a large pipeline, only for those that went wrong.
+
+    A reader who goes away does not end the run: it goes on unseen.
+    """
+
+    def __init__(self, stream: TextIO, *, is_quiet: bool = False) -> None:
+        self._stream: TextIO | None = stream
+        self._is_quiet = is_quiet
+        self._is_brief = is_quiet
+        self._told: dict[str, float] = {}
+        self.run_id: str | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Tell one event."""
+        handle: Callable[[Event], None] | None = getattr(self, f"_on_{type(event).__name__}", None)
+        if handle is not None:
+            handle(event)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def write(self, line: str) -> None:
+        """Write one line, if anyone still reads."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None
+
+    def _on_RunStarted(self, event: RunStarted) -> None:  # noqa: N802 - named after the event
+        self.run_id = event.run_id
+        self._is_brief = self._is_quiet or event.n_nodes > MOST_NODES_TOLD_ONE_BY_ONE
+        if not self._is_quiet:
+            self.write(f"run {event.run_id} of {event.pipeline!r}: {count(event.n_nodes, 'step')}")
+
+    def _on_NodeStarted(self, event: NodeStarted) -> None:  # noqa: N802
+        if not self._is_brief:
+            again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+            self.write(f"{event.node}: started{again}")
+
+    def _on_NodeProgressed(self, event: NodeProgressed) -> None:  # noqa: N802
+        now = time.monotonic()
+        if self._is_brief or now - self._told.setdefault(event.node, now) < PROGRESS_EVERY_SECONDS:
+            return
+        self._told[event.node] = now
+        self.write(f"{event.node}: {describe_progress(event)}")
+
+    def _on_NodeRetried(self, event: NodeRetried) -> None:  # noqa: N802
+        if not self._is_quiet:
+            self.write(
+                f"{event.node}: attempt {event.attempt} {event.outcome} ({one_line(event.message)}), "
+                f"next in {duration(event.pause_seconds)}"
+            )
+
+    def _on_NodeEnded(self, event: NodeEnded) -> None:  # noqa: N802
+        outcome = Outcome(event.outcome)
+        if self._is_brief and not (outcome.is_failure and outcome is not Outcome.UPSTREAM_FAILED):
+            return
+        self.write(f"{event.node}: {describe_end(event)}")
+
+    def _on_RunEnded(self, event: RunEnded) -> None:  # noqa: N802
+        self._told.clear()
+
+
+def describe_progress(event: NodeProgressed) -> str:
+    """How far a step is: ``3 of 10 folds``, ``30 %``."""
+    if event.total is None:
+        text = f"{event.done:g} {event.message}"
+    else:
+        text = f"{event.done:g} of {event.total:g} {event.message}"
+    return one_line(text)
+
+
+def describe_end(event: NodeEnded) -> str:
+    """How a node ended: its outcome, seconds, and why."""
+    outcome = Outcome(event.outcome)
+    seconds = "" if outcome in QUIET_OUTCOMES else f" in {duration(event.seconds)}"
+    if event.message:
+        place = f" ({event.where})" if event.where else ""
+        return f"{outcome}{seconds}: {one_line(event.message)}{place}"
+    reason = f" ({one_line(event.reason)})" if event.reason else ""
+    return f"{outcome}{seconds}{reason}"

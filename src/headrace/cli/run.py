@@ -1,0 +1,97 @@
+"""``headrace run``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.cli.parameters import add_parameters, read_parameters
+from headrace.cli.parser import Parser, add_json, add_store, whole_number
+
+if TYPE_CHECKING:
+    from headrace.core.values import Json
+    from headrace.engine.records import RunRecord
+    from headrace.engine.target import Target
+
+DESCRIPTION = """\
+Run a pipeline. What was made before from the same code and inputs is not made again.
+
+PIPELINE is module:name, module, path/to/file.py or path/to/file.py:name; by default HEADRACE_PIPELINE, else what
+[tool.headrace] in pyproject.toml says. A relative path in a parameter starts at the current folder."""
+
+
+def main(given: Sequence[str]) -> int:
+    """Run a pipeline and return the exit code."""
+    parser = Parser("run", DESCRIPTION)
+    parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="what to run")
+    add_parameters(parser)
+    add_running(parser)
+    arguments = parser.read(given)
+    if arguments.inline:
+        from headrace.cli.steady import start_steady
+
+        start_steady()
+    from headrace.cli.places import find_pipeline
+    from headrace.core.values import encode
+
+    parameters = encode(read_parameters(arguments.parameters, arguments.params))
+    target = find_pipeline(arguments.pipeline)
+    again = ["headrace", "run", *given]
+    return run_target(target, parameters, Path.cwd(), arguments, again=again)
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """How a run is to be done and shown."""
+    parser.add_argument(
+        "--workers", type=whole_number, metavar="N", help="how many steps may run at once (else the processors)"
+    )
+    parser.add_argument(
+        "--inline", action="store_true", help="everything in one process, one step after the other: for a debugger"
+    )
+    add_store(parser)
+    add_json(parser)
+    parser.add_argument("-q", "--quiet", action="store_true", help="say only what goes wrong")
+
+
+def run_target(
+    target: Target,
+    parameters: Mapping[str, Json],
+    folder: Path,
+    arguments: argparse.Namespace,
+    *,
+    again: Sequence[str],
+    resumes: RunRecord | None = None,
+) -> int:
+    """Run what was found, show how it goes and how it ended, and return the exit code.
+
+    ``again``: the command that would run it again, as words.
+    """
+    from headrace.cli.console import open_console
+    from headrace.cli.steady import ending_as_interrupted
+    from headrace.cli.summary import show_end
+    from headrace.core.errors import HeadraceError
+    from headrace.engine.run import RunOptions, Session
+
+    console = open_console(is_quiet=arguments.quiet, is_inline=arguments.inline, as_json=arguments.json)
+    options = RunOptions(
+        workers=arguments.workers,
+        inline=arguments.inline,
+        listeners=(console,),
+        resumes=resumes,
+        echo=not arguments.json,
+    )
+    with ending_as_interrupted():
+        try:
+            result = Session(target, None, folder, arguments.store).run(dict(parameters), options)
+        except HeadraceError as error:
+            console.close()
+            from headrace.cli.complaint import complain
+
+            usage = complain(error, as_json=arguments.json)
+            return usage if console.run_id is None else 1
+        finally:
+            console.close()
+        show_end(result, arguments, again)
+    return result.outcome.exit_code

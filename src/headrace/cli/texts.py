@@ -1,0 +1,73 @@
+"""Small texts: sizes, durations, and text from elsewhere made safe to print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNITS = ("kB", "MB", "GB", "TB")
+
+
+def clean(text: str) -> str:
+    """Text from a step or a file without what would steer a terminal; of a line drawn over, the last drawing."""
+    lines = _ESCAPES.sub("", text.replace("\r\n", "\n")).split("\n")
+    return "\n".join(_CONTROLS.sub("�", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
+
+
+def one_line(text: str, width: int = 160) -> str:
+    """The first line of a text, cut to a width."""
+    first = clean(text.strip().partition("\n")[0]).replace("\t", " ")
+    return first if len(first) <= width else f"{first[: width - 1]}…"
+
+
+def size(n_bytes: int) -> str:
+    """A number of bytes for people: ``312 B``, ``1.2 MB``."""
+    if n_bytes < 1000:
+        return f"{n_bytes} B"
+    power = next((n for n in range(1, len(_UNITS)) if n_bytes < 999.5 * 1000**n), len(_UNITS))
+    amount = n_bytes / 1000**power
+    return f"{amount:.1f} {_UNITS[power - 1]}" if amount < 99.95 else f"{amount:.0f} {_UNITS[power - 1]}"
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: ``0.012 s``, ``3.4 s``, ``2 min 05 s``, ``3 h 07 min``."""
+    if seconds < 0.0995:
+        return f"{seconds:.3f} s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: ``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def place(path: Path) -> str:
+    """A path as seen from here, where that is shorter."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str] | None = None, indent: str = "") -> list[str]:
+    """Lines of columns that stand below each other; the last column is as wide as it likes."""
+    cells = [list(head)] if head else []
+    cells += [list(row) for row in rows]
+    if not cells:
+        return []
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]) - 1)]
+    lines = []
+    for row in cells:
+        padded = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        lines.append((indent + "  ".join([*padded, row[-1]])).rstrip())
+    return lines
