@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -104,3 +105,22 @@ class JsonLines:
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+
+
+class Announcer:
+    """Tells each event to the run's own log and to the listeners, one event at a time."""
+
+    def __init__(self, log: JsonLines, listeners: Iterable[Listener]) -> None:
+        self._log = log
+        self._listeners: tuple[Listener, ...] = (log, *listeners)
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Tell one event."""
+        with self._lock:
+            for listener in self._listeners:
+                listener(event)
+
+    def close(self) -> None:
+        """Close the run's own log."""
+        self._log.close()

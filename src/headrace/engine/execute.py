@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 from headrace.core.artifact import Artifact
 from headrace.core.errors import RunError
 from headrace.core.key import KeyParts, environment_of, seed_of
-from headrace.core.names import find_named
 from headrace.core.outcome import Outcome
-from headrace.core.plan import Node, Ref, StepSpec
+from headrace.core.plan import Node, Ref, StepSpec, refs_in
 from headrace.core.secret import Secret, scrub
-from headrace.core.values import TAG, Json, decode, names_in
+from headrace.core.values import TAG, Json, names_in
+from headrace.engine.ask import load_plain
 from headrace.engine.attempt import Attempt, AttemptEnd
-from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeRetried, NodeStarted
+from headrace.engine.events import Announcer, NodeEnded, NodeProgressed, NodeRetried, NodeStarted
 from headrace.engine.prepare import Prepared, Workshop, path_digest, paths_in
 from headrace.engine.records import Action, Failure, NodeResult, RunRecord, action_names, attempt_name, now
 from headrace.engine.target import Target
 
 if TYPE_CHECKING:
     from headrace.core.discovery import Discovered
+    from headrace.engine.ask import Asker
     from headrace.engine.launch import Launcher
     from headrace.stores.protocol import Store
 
@@ -48,7 +49,8 @@ class Run:
     workshop: Workshop
     store: Store
     launcher: Launcher
-    emit: Callable[[Event], None]
+    asker: Asker
+    emit: Announcer
     pins: Mapping[str, Json]
     table_engine: str = "polars"
     reuse: RunRecord | None = None
@@ -117,15 +119,36 @@ class Request:
     key: str
 
 
-def execute(run: Run, node: Node) -> NodeResult:
+@dataclass(frozen=True)
+class Miss:
+    """A node that must be executed, and why."""
+
+    request: Request
+    reason: str
+
+
+def examine(run: Run, node: Node) -> NodeResult | Miss:
+    """End a node that is skipped or whose result is there already; else say that it must be executed, and why."""
+    result = _decided_by_others(run, node)
+    if result is None:
+        request = prepare_request(run, node)
+        found = find_result(run, request)
+        if isinstance(found, str):
+            return Miss(request, found)
+        result = found
+    return _ended(run, result)
+
+
+def execute(run: Run, node: Node, miss: Miss | None = None) -> NodeResult:
     """Bring one node to its end, and record it. Raises only what the store raises.
 
-    An input that turns out damaged is made again, by executing its producer here.
+    An input that turns out damaged is made again, by executing its producer here. ``miss`` is what `examine` said.
     """
     waiting, n_rebuilds = [node], 0
     while True:
         current = waiting[-1]
-        result, damaged = _execute_once(run, current)
+        result, damaged = _execute_once(run, current, miss)
+        miss = None
         if damaged is not None and n_rebuilds < MOST_REBUILDS * len(run.prepared.plan.nodes):
             producers = _producers(run, current, damaged)
             if producers:
@@ -148,23 +171,13 @@ def _producers(run: Run, node: Node, digest: str) -> list[Node]:
     return list(found.values())
 
 
-def finish_without_attempt(run: Run, node: Node) -> NodeResult | None:
-    """End a node that is skipped, or whose result is there already; None when it must be executed."""
-    result = _decided_by_others(run, node) or find_result(run, prepare_request(run, node))
-    return _ended(run, result) if isinstance(result, NodeResult) else None
-
-
-def _execute_once(run: Run, node: Node) -> tuple[NodeResult, str | None]:
-    before = _decided_by_others(run, node)
-    if before is not None:
-        return _ended(run, before), None
-    request = prepare_request(run, node)
-    found = find_result(run, request)
+def _execute_once(run: Run, node: Node, miss: Miss | None) -> tuple[NodeResult, str | None]:
+    found = miss or examine(run, node)
     if isinstance(found, NodeResult):
-        return _ended(run, found), None
-    if not request.spec.cache:
-        return _attempts(run, request, found)
-    return _with_lease(run, request, found)
+        return found, None
+    if not found.request.spec.cache:
+        return _attempts(run, found.request, found.reason)
+    return _with_lease(run, found.request, found.reason)
 
 
 def _decided_by_others(run: Run, node: Node) -> NodeResult | None:
@@ -196,14 +209,6 @@ def read_plain(run: Run, ref: Ref) -> Any:
         run.store.drop_object(error.digest)
         execute(run, run.prepared.plan.by_id[ref.node])
         return load_plain(run.store, run.artifact(ref))
-
-
-def load_plain(store: Store, artifact: Artifact) -> Any:
-    """Load an artifact whose type is a builtin."""
-    from headrace.formats.registry import format_named, type_named
-
-    paths = {file.path: store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
-    return format_named(artifact.format).load(paths, type_named(artifact.type))
 
 
 def prepare_request(run: Run, node: Node) -> Request:
@@ -245,7 +250,9 @@ def _keyed(
     if kind == "external":
         from headrace.core.external import external_id
 
-        return {**tree, "pin": decode(tree).key_part(run.pins[external_id(tree)], digests)}
+        pin = run.pins[external_id(tree)]
+        asked = {"external": tree, "pin": pin, "inputs": sorted(digests)}
+        return {**tree, "pin": run.asker.ask("key_part", asked, tree["type"])}
     if kind in (
         None,
         "dict",
@@ -351,20 +358,12 @@ def _discovered(data: Mapping[str, Json]) -> Discovered:
 
 
 def _effect_is_in_place(run: Run, request: Request, action: Action) -> bool:
-    from headrace.core.context import RunContext, entered
-
     assert request.spec.effect is not None
-    effect: Any = find_named(request.spec.effect)
-    arguments = {
-        name: decode(tree)
-        for name, tree in request.node.arguments.items()
-        if not any(True for _ in Node("", "", {name: tree}).refs())
-    }
-    loaded = {name: load_plain(run.store, artifact) for name, artifact in action.outputs.items()}
-    output = loaded["output"] if list(loaded) == ["output"] else loaded
-    context = RunContext(run.id, request.node.id, 0, 0, run.store, run.workshop.project.root, run.pins, lambda *_: None)
-    with entered(context):
-        return bool(effect(arguments, output))
+    arguments = {name: tree for name, tree in request.node.arguments.items() if next(refs_in(tree), None) is None}
+    outputs = {name: artifact.to_json() for name, artifact in action.outputs.items()}
+    asked = {"effect": request.spec.effect, "arguments": arguments, "outputs": outputs, "node": request.node.id}
+    asked |= {"run_id": run.id, "store": run.store.url, "root": str(run.workshop.project.root), "pins": run.pins}
+    return bool(run.asker.ask("effect_is_in_place", asked, request.spec.effect))
 
 
 def _reused(run: Run, request: Request) -> NodeResult | None:

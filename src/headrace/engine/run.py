@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,8 +19,9 @@ from headrace.core.outcome import RunOutcome
 from headrace.core.pipeline import Pipeline
 from headrace.core.plan import Plan, Ref
 from headrace.core.values import TAG, Json, decode, encode
+from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
-from headrace.engine.events import Event, JsonLines, Listener, RunEnded, RunStarted
+from headrace.engine.events import Announcer, JsonLines, Listener, RunEnded, RunStarted
 from headrace.engine.execute import Run
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.prepare import (
@@ -226,7 +226,8 @@ class Session:
 
     def _begin(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Run:
         run_id = options.run_id or new_run_id()
-        pins = _pins(prepared.plan, self.store)
+        asker = Asker(self.target, None if options.inline else self.servers)
+        pins = _pins(prepared.plan, self.store.url, asker)
         record = {
             "version": 1,
             "id": run_id,
@@ -247,14 +248,7 @@ class Session:
         }
         self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
         pins = RunRecord(self.store, run_id).begin()["pins"]
-        lock = threading.Lock()
-        listeners: list[Listener] = [JsonLines(self.store, run_id), *options.listeners]
-
-        def emit(event: Event) -> None:
-            with lock:
-                for listener in listeners:
-                    listener(event)
-
+        emit = Announcer(JsonLines(self.store, run_id), options.listeners)
         engine = Run(
             id=run_id,
             target=self.target,
@@ -264,6 +258,7 @@ class Session:
             workshop=self.workshop,
             store=self.store,
             launcher=self._launcher(prepared, parameters, options),
+            asker=asker,
             emit=emit,
             pins=pins,
             table_engine=str(setting("table_engine", None, self.settings, "polars")),
@@ -310,6 +305,7 @@ def _closing(engine: Run) -> Iterator[None]:
         yield
     finally:
         engine.launcher.close()
+        engine.emit.close()
 
 
 @contextmanager
@@ -335,7 +331,7 @@ def new_run_id() -> str:
     return f"{time_now:%Y%m%d-%H%M%S}-{time_now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
-def _pins(plan: Plan, store: Store) -> dict[str, Json]:
+def _pins(plan: Plan, store: str, asker: Asker) -> dict[str, Json]:
     """What the external state that the plan names is now."""
     from headrace.core.external import external_id
 
@@ -345,7 +341,7 @@ def _pins(plan: Plan, store: Store) -> dict[str, Json]:
             for found in _externals_in(tree):
                 name = external_id(found)
                 if name not in pins:
-                    pins[name] = decode(found).pin(store)
+                    pins[name] = asker.ask("pin", {"external": found, "store": store}, found["type"])
     return pins
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from headrace.core.outcome import Outcome, RunOutcome
 from headrace.core.plan import Node, Plan, Ref
-from headrace.engine.execute import Run, execute, finish_without_attempt, read_plain
+from headrace.engine.execute import Miss, Run, examine, execute, read_plain
 from headrace.engine.process import memory_bytes
 from headrace.engine.records import NodeResult
 
@@ -82,7 +82,7 @@ def run_side_by_side(run: Run, workers: int) -> None:
     frontier = Frontier(run.prepared.plan.nodes)
     budget = Budget.of_machine()
     under_way: dict[Future[NodeResult], Node] = {}
-    held_back: deque[Node] = deque()
+    held_back: deque[tuple[Node, Miss]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="headrace") as pool:
         try:
             while frontier.ready or held_back or under_way:
@@ -96,19 +96,20 @@ def run_side_by_side(run: Run, workers: int) -> None:
             raise
 
 
-def _settle(run: Run, frontier: Frontier, held_back: deque[Node]) -> None:
+def _settle(run: Run, frontier: Frontier, held_back: deque[tuple[Node, Miss]]) -> None:
     """End all ready nodes that need no execution; hold back the others."""
     while frontier.ready:
         node = frontier.ready.popleft()
-        if finish_without_attempt(run, node) is not None:
-            frontier.ended(node.id)
+        found = examine(run, node)
+        if isinstance(found, Miss):
+            held_back.append((node, found))
         else:
-            held_back.append(node)
+            frontier.ended(node.id)
 
 
 def _start(
     run: Run,
-    held_back: deque[Node],
+    held_back: deque[tuple[Node, Miss]],
     under_way: dict[Future[NodeResult], Node],
     budget: Budget,
     pool: ThreadPoolExecutor,
@@ -117,12 +118,12 @@ def _start(
     for _ in range(len(held_back)):
         if len(under_way) >= workers:
             return
-        node = held_back.popleft()
+        node, miss = held_back.popleft()
         spec = run.prepared.plan.step_of(node)
         if budget.take(spec.cpus, spec.memory_bytes or 0):
-            under_way[pool.submit(execute, run, node)] = node
+            under_way[pool.submit(execute, run, node, miss)] = node
         else:
-            held_back.append(node)
+            held_back.append((node, miss))
 
 
 def _collect(run: Run, frontier: Frontier, under_way: dict[Future[NodeResult], Node], budget: Budget) -> None:

@@ -1,0 +1,84 @@
+"""Questions to code that a plan names: is an effect in place, what pins an external. Users' code answers in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.artifact import Artifact
+from headrace.core.context import RunContext, entered
+from headrace.core.names import find_named
+from headrace.core.values import Json, decode
+from headrace.engine.launch import ForkServers
+from headrace.engine.prepare import describe_error, rebuild_error
+from headrace.engine.target import Target, enter
+from headrace.stores.open import open_store
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+
+class Asker:
+    """Asks code by its import path: Headrace's own in this process, everybody else's in a worker.
+
+    ``servers`` is None for an inline run, which holds the user's modules itself.
+    """
+
+    def __init__(self, target: Target, servers: ForkServers | None) -> None:
+        self._target = target
+        self._servers = servers
+
+    def ask(self, question: str, asked: Mapping[str, Any], name: str) -> Json:
+        """Put a question to what ``name`` leads to. Raises what answering it raised, as a `HeadraceError`."""
+        if self._servers is None or name.startswith("headrace."):
+            return QUESTIONS[question](asked)
+        request = {"question": question, "asked": dict(asked), "target": asdict(self._target), "name": name}
+        answer = self._servers.get(1).call("headrace.engine.ask:answer", request)
+        if "error" in answer:
+            raise rebuild_error(answer["error"])
+        return answer["answer"]
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Json]:
+    """Answer in a worker."""
+    enter(Target.from_json(request["target"]))
+    try:
+        return {"answer": QUESTIONS[request["question"]](request["asked"])}
+    except Exception as error:  # noqa: BLE001 - it is the user's, and is raised where it was asked
+        return {"error": describe_error(error, request["name"].partition(":")[0])}
+
+
+def pin(asked: Mapping[str, Any]) -> Json:
+    """What an external is now."""
+    return decode(asked["external"]).pin(open_store(asked["store"]))
+
+
+def key_part(asked: Mapping[str, Any]) -> Json:
+    """What of an external's pin enters a node's key."""
+    return decode(asked["external"]).key_part(asked["pin"], frozenset(asked["inputs"]))
+
+
+def effect_is_in_place(asked: Mapping[str, Any]) -> bool:
+    """Whether what a step did is still in place."""
+    store = open_store(asked["store"])
+    effect: Any = find_named(asked["effect"])
+    arguments = {name: decode(tree) for name, tree in asked["arguments"].items()}
+    loaded = {name: load_plain(store, Artifact.from_json(item)) for name, item in asked["outputs"].items()}
+    output = loaded["output"] if list(loaded) == ["output"] else loaded
+    root, pins = Path(asked["root"]), asked["pins"]
+    context = RunContext(asked["run_id"], asked["node"], 0, 0, store, root, pins, lambda *_: None)
+    with entered(context):
+        return bool(effect(arguments, output))
+
+
+def load_plain(store: Store, artifact: Artifact) -> Any:
+    """Load an artifact as the type that it was."""
+    from headrace.formats.registry import format_named, type_named
+
+    paths = {file.path: store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+    return format_named(artifact.format).load(paths, type_named(artifact.type))
+
+
+QUESTIONS = {"pin": pin, "key_part": key_part, "effect_is_in_place": effect_is_in_place}
