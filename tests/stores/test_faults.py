@@ -45,13 +45,22 @@ def test_a_counter_file_counts_for_all(tmp_path: Path) -> None:
     spec = f"store.record.before_link:enospc:4:{counter}"
     one, other = Fault(spec), Fault(spec)
     assert (struck(one, 2), struck(other, 3), struck(one, 2)) == ([], [2], [])
-    pid = os.fork()
-    if pid == 0:
-        one.pass_by("store.record.before_link")
-        os._exit(0)
-    os.waitpid(pid, 0)
-    assert passages(counter).pop() == (pid, "store.record.before_link")
-    assert passages(counter)[:-1] == [(os.getpid(), "store.record.before_link")] * 7
+    assert passages(counter) == [(os.getpid(), "store.record.before_link")] * 7
+
+
+def test_a_forked_process_counts_on(tmp_path: Path) -> None:
+    code = (
+        "import os; from headrace.core.faults import fault_point\n"
+        "if os.fork() == 0: fault_point('here'); fault_point('here'); os._exit(0)\n"
+        "os.wait(); fault_point('here'); fault_point('here')"
+    )
+    counter = tmp_path / "counter"
+    spec = f"here:kill:4:{counter}"
+    environment = {**os.environ, "HEADRACE_FAULT": spec, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == -9
+    pids = [pid for pid, _ in passages(counter)]
+    assert len(pids) == 4
+    assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
 @pytest.mark.parametrize("spec", ["x", "x:", "x:nothing", ":", "x:killed:2"])
