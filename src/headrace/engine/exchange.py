@@ -14,6 +14,7 @@ from headrace.core.errors import DefinitionError, FormatError
 from headrace.core.fit import MISSING
 from headrace.core.names import find_named
 from headrace.core.values import TAG, Json, decode
+from headrace.stores.trouble import explain, is_of_the_disk
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
@@ -150,8 +151,13 @@ def _save_packed(spec: Mapping[str, Any], value: Any, declared: Any, store: Stor
 def _save_files(spec: Mapping[str, Any], value: Any, declared: Any, store: Store, scratch: Scratch) -> Artifact:
     from headrace.formats.registry import natural_type, save_artifact
 
-    folder = scratch.folder(spec["name"])
-    chosen = save_artifact(value, declared, folder, spec["format"] if spec["is_named"] else None)
+    try:
+        folder = scratch.folder(spec["name"])
+        chosen = save_artifact(value, declared, folder, spec["format"] if spec["is_named"] else None)
+    except OSError as error:
+        if not is_of_the_disk(error):
+            raise
+        raise explain(error, f"save output {spec['name']!r}", str(error.filename2 or error.filename or "")) from error
     stored = []
     for path in [path for path in sorted(folder.rglob("*")) if not path.is_dir()]:
         name = path.relative_to(folder).as_posix()

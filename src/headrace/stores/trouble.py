@@ -10,6 +10,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether the disk is full or read-only, whatever was to be written there."""
+    return error.errno in (*_FULL, errno.EROFS)
+
+
 def explain(error: OSError, what: str, where: str) -> StoreError:
     """Make the store's error of the operating system's: ``what`` failed, such as "write a record"."""
     reason = error.strerror or str(error)
