@@ -25,6 +25,8 @@ class Contender:
     options: tuple[str, ...] = ()
     sizes: tuple[int, int] = (20, 100)
     has_cache: bool = True
+    is_cpu_seen: bool = True
+    """Whether its processes are collected by the one that is asked, so that their CPU time is known."""
 
     def command(self, scratch: Path) -> list[str]:
         """The command that serves chains, with its state in `scratch`."""
@@ -40,7 +42,7 @@ def peer(name: str, what: str, sizes: tuple[int, int] = (20, 100), *, has_cache:
 def headrace(name: str, what: str, *options: str, has_cache: bool = True) -> Contender:
     """A contender in this environment."""
     script = HERE / ("headrace_chain.py" if name.startswith("headrace") else "fork_server.py")
-    return Contender(name, what, Path(sys.executable), script, options, has_cache=has_cache)
+    return Contender(name, what, Path(sys.executable), script, options, has_cache=has_cache, is_cpu_seen=has_cache)
 
 
 PEERS = (

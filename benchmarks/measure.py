@@ -29,7 +29,7 @@ class PerStep:
     sizes: tuple[int, int]
     medians_ms: tuple[float, float]
     ms_a_step: float
-    cpu_ms_a_step: float
+    cpu_ms_a_step: float | None
     spread_ms: tuple[float, float]
     """Smallest and largest marginal cost over the rounds."""
 
@@ -83,13 +83,14 @@ def per_step(contender: Contender, times: dict[tuple[str, int, str], list[float]
     cpus = [times[contender.name, n, "cpu_seconds"] for n in (few, many)]
     medians = (statistics.median(walls[0]), statistics.median(walls[1]))
     marginal = [(b - a) / (many - few) for a, b in zip(*walls, strict=True)]
+    cpu_ms = (statistics.median(cpus[1]) - statistics.median(cpus[0])) / (many - few)
     return PerStep(
         name=contender.name,
         what=contender.what,
         sizes=contender.sizes,
         medians_ms=medians,
         ms_a_step=(medians[1] - medians[0]) / (many - few),
-        cpu_ms_a_step=(statistics.median(cpus[1]) - statistics.median(cpus[0])) / (many - few),
+        cpu_ms_a_step=cpu_ms if contender.is_cpu_seen else None,
         spread_ms=(min(marginal), max(marginal)),
     )
 

@@ -75,7 +75,7 @@ def steps_table(measured: Sequence[PerStep]) -> str:
             f"{found.name}: {found.what}",
             number(found.ms_a_step),
             " - ".join(number(value) for value in found.spread_ms),
-            number(found.cpu_ms_a_step),
+            "not seen" if found.cpu_ms_a_step is None else number(found.cpu_ms_a_step),
             " and ".join(str(size) for size in found.sizes),
             " and ".join(number(value) for value in found.medians_ms),
         ]
@@ -119,7 +119,7 @@ def machine() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--output", type=Path, default=HERE / "RESULTS.md")
     options = parser.parse_args()
