@@ -38,10 +38,13 @@ from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
 from headrace.engine.schedule import run_in_turn, run_outcome, run_side_by_side
 from headrace.engine.settings import read_settings, setting, store_place, worker_count
 from headrace.engine.target import Target, enter, import_target, locate, target_of
+from headrace.engine.view import run_lease
 from headrace.stores.open import open_store
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
+
+LEASE_SECONDS = 1.0  # who looks whether a run is alive holds its lease for a moment
 
 
 @dataclass(frozen=True)
@@ -180,24 +183,32 @@ class Session:
     def run(self, parameters: Json, options: RunOptions) -> RunResult:
         """Trace, begin, execute, end."""
         workers = worker_count(options.workers, self.settings)
-        try:
-            prepared = self._prepare(parameters, options.inline)
-            engine = self._begin(prepared, parameters, options)
-            with _closing(engine):
-                return self._execute(engine, options, workers)
-        finally:
-            self.servers.close()
-            self.workshop.stamps.save()
+        with self.closing():
+            prepared = self.traced(parameters, options.inline)
+            run_id = options.run_id or new_run_id()
+            with self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS):
+                self.write_begin(run_id, prepared, parameters, options, process=os.getpid())
+                engine = self.opened(run_id, prepared, options)
+                with _closing(engine):
+                    engine.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), self.store.url))
+                    return self._execute(engine, options, workers)
 
     def prepare(self, parameters: Json) -> Prepared:
         """Only trace."""
+        with self.closing():
+            return self.traced(parameters, inline=False)
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Give back at the end what the session holds: processes, and what it remembers of files."""
         try:
-            return self._prepare(parameters, inline=False)
+            yield
         finally:
             self.servers.close()
             self.workshop.stamps.save()
 
-    def _prepare(self, parameters: Json, inline: bool) -> Prepared:
+    def traced(self, parameters: Json, inline: bool) -> Prepared:
+        """The plan and its code, as last time where nothing has changed since."""
         if not self.is_found_again:
             assert self.live is not None
             return prepare_live(self.live, decode(parameters), self.workshop, self.folder)
@@ -224,10 +235,15 @@ class Session:
             raise rebuild_error(answer["error"])
         return Prepared.from_json(answer)
 
-    def _begin(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Run:
-        run_id = options.run_id or new_run_id()
-        asker = Asker(self.target, None if options.inline else self.servers)
-        pins = _pins(prepared.plan, self.store.url, asker)
+    def write_begin(
+        self, run_id: str, prepared: Prepared, parameters: Json, options: RunOptions, *, process: int | None
+    ) -> bool:
+        """Record what a run begins with, its pins among it, unless that is there already: True if this is new.
+
+        ``process``: the one that carries out the whole run, None where each node has one of its own.
+        """
+        if self.store.read_record(f"{run_folder(run_id)}/run.json") is not None:
+            return False
         record = {
             "version": 1,
             "id": run_id,
@@ -239,40 +255,43 @@ class Session:
             "codes": self.store.add_bytes(
                 dump({name: code.to_json() for name, code in sorted(prepared.codes.items())})
             ).digest,
-            "pins": pins,
+            "pins": _pins(prepared.plan, self.store.url, self._asker(options)),
             "started": now(),
             "headrace": headrace.__version__,
             "inline": options.inline,
-            "process": os.getpid(),
+            "process": process,
             "resumes": options.resumes.id if options.resumes else None,
         }
-        self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
-        pins = RunRecord(self.store, run_id).begin()["pins"]
-        emit = Announcer(JsonLines(self.store, run_id), options.listeners)
-        engine = Run(
+        return self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
+
+    def opened(self, run_id: str, prepared: Prepared, options: RunOptions) -> Run:
+        """A run that has begun, for a process to work on: its parameters and pins are those of its record."""
+        begun = RunRecord(self.store, run_id).begin()
+        return Run(
             id=run_id,
             target=self.target,
             folder=str(self.folder),
-            parameters=parameters,
+            parameters=begun["given"],
             prepared=prepared,
             workshop=self.workshop,
             store=self.store,
-            launcher=self._launcher(prepared, parameters, options),
-            asker=asker,
-            emit=emit,
-            pins=pins,
+            launcher=self._launcher(prepared, begun["given"], options),
+            asker=self._asker(options),
+            emit=Announcer(JsonLines(self.store, run_id), options.listeners),
+            pins=begun["pins"],
             table_engine=str(setting("table_engine", None, self.settings, "polars")),
             reuse=options.resumes,
             imported=prepared.discovered.to_json() if options.inline else {},
         )
-        emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), self.store.url))
-        return engine
+
+    def _asker(self, options: RunOptions) -> Asker:
+        return Asker(self.target, None if options.inline else self.servers)
 
     def _launcher(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Launcher:
         if not options.inline:
             return WorkerLauncher(self.servers, _modules_to_preload(prepared, self.settings))
         workplace = Workplace(self.target, self.store, parameters, str(self.folder), self.workshop, prepared.live)
-        return InlineLauncher(workplace, self.store, options.echo)
+        return InlineLauncher(workplace, options.echo)
 
     def _execute(self, engine: Run, options: RunOptions, workers: int) -> RunResult:
         started = time.perf_counter()
