@@ -51,7 +51,7 @@ def test_a_run_and_the_same_again(project: Any, mode: dict[str, bool]) -> None:
     assert third.load() == 10.5
     log = first.store.stream_path(f"runs/{first.run_id}/nodes/numbers.1.log")
     assert log.read_text() == "making 4\n"
-    assert [type(event).__name__ for event in project.events][0] == "RunStarted"
+    assert type(project.events[0]).__name__ == "RunStarted"
     lines = first.store.stream_path(f"runs/{first.run_id}/events.jsonl").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines][-1] == "RunEnded"
 
@@ -145,7 +145,12 @@ def test_conditions_skip_what_hangs_on_them(project: Any, mode: dict[str, bool])
         """
     )
     result = project.run(**mode)
-    assert project.outcomes(result) == {"is_big": "succeeded", "big": "skipped", "twice": "skipped", "always": "succeeded"}
+    assert project.outcomes(result) == {
+        "is_big": "succeeded",
+        "big": "skipped",
+        "twice": "skipped",
+        "always": "succeeded",
+    }
     assert result.nodes["big"].reason == "'is_big' is false"
     assert result.outcome is RunOutcome.SUCCEEDED
     assert project.outcomes(project.run({"n": 30}, **mode))["twice"] == "succeeded"
@@ -278,7 +283,10 @@ def test_code_that_is_reached_counts_and_comments_do_not(project: Any, mode: dic
         """
     )
     assert project.run().load() == 2
-    project.write("# a comment\ndef inc(x):\n    '''A docstring.'''\n    return (x + 1)\ndef unused(): return 3\n", name="helper.py")
+    project.write(
+        "# a comment\ndef inc(x):\n    '''A docstring.'''\n    return (x + 1)\ndef unused(): return 3\n",
+        name="helper.py",
+    )
     assert project.outcomes(project.run()) == {"one": "cached"}
     project.write("def inc(x):\n    return x + 2\n", name="helper.py")
     assert project.run().load() == 3
@@ -539,7 +547,9 @@ def test_a_script_can_run_its_own_pipeline(project: Any) -> None:
         """
     )
     script = project.folder / f"{project.module}.py"
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=project.folder, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=project.folder, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "1 1\n"), done.stderr
 
 

@@ -35,10 +35,8 @@ class HeadraceError(Exception):
         self.hint = hint
         self.where = where
         place = f" ({where})" if where else ""
-        advice = f"\nHint: {hint}" if hint else ""
-        super().__init__(
-            f"{message}{place}.{advice}" if place or not message.endswith((".", "?")) else message + advice
-        )
+        end = "" if message.endswith((".", "?")) and not place else "."
+        super().__init__(f"{message}{place}{end}" + (f"\nHint: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.hint, self.where, self.__dict__)

@@ -48,6 +48,7 @@ def scrub(text: bytes, secrets: Iterable[Secret]) -> bytes:
         if len(value) < 4:
             continue
         encoded = b64encode(value.encode()).decode()
-        for form in sorted({value, quote(value, safe=""), quote_plus(value), encoded, encoded.rstrip("=")}, key=len):
+        forms = {value, quote(value), quote(value, safe=""), quote_plus(value), encoded, encoded.rstrip("=")}
+        for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form.encode(), MASK.encode())
     return text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -100,9 +99,7 @@ class Run:
 
     def record(self, result: NodeResult) -> NodeResult:
         """Keep a node's result, in the store and here."""
-        name = attempt_name(self.id, result.node, result.attempt)
-        if not self.store.create_record(name, result.to_json()):
-            self.store.write_record(name, result.to_json())
+        self.store.write_record(attempt_name(self.id, result.node, result.attempt), result.to_json())
         self.results[result.node] = result
         return result
 
@@ -153,8 +150,7 @@ def execute(run: Run, node: Node, miss: Miss | None = None) -> NodeResult:
             producers = _producers(run, current, damaged)
             if producers:
                 n_rebuilds += 1
-                with suppress(OSError):
-                    run.store.drop_object(damaged)
+                run.store.drop_object(damaged)
                 waiting.extend(producers)
                 continue
         waiting.pop()
@@ -432,13 +428,22 @@ def backoff_pause(first_seconds: float, n_failed: int) -> float:
 
 
 def _one_attempt(run: Run, request: Request, number: int) -> tuple[AttemptEnd, str]:
-    node, spec = request.node, request.spec
-    run.emit(NodeStarted(node.id, number))
+    run.emit(NodeStarted(request.node.id, number))
     started = now()
-    log_name = attempt_name(run.id, node.id, number, "log")
-    log = str(run.store.stream_path(log_name))
-    if run.launcher.needs_log:
-        run.store.open_stream(log_name).close()
+    secrets = [secret for tree in request.node.arguments.values() for secret in _secrets_in(tree)]
+    if secrets:
+        end = _attempt_with_secrets(run, request, number, secrets)
+    else:
+        end = _launch(
+            run, request, number, str(run.store.stream_path(attempt_name(run.id, request.node.id, number, "log")))
+        )
+    if run.cancelled.is_set() and end.outcome is Outcome.CRASHED:
+        end = replace(end, outcome=Outcome.CANCELLED, failure=Failure("Cancelled", "The run was cancelled"))
+    return end, started
+
+
+def _launch(run: Run, request: Request, number: int, log: str) -> AttemptEnd:
+    node, spec = request.node, request.spec
     attempt = Attempt(
         target=run.plain_target,
         parameters=run.parameters,
@@ -461,19 +466,18 @@ def _one_attempt(run: Run, request: Request, number: int) -> tuple[AttemptEnd, s
     def report(done: float, total: float | None, message: str) -> None:
         run.emit(NodeProgressed(node.id, done, total, message))
 
-    end = run.launcher.run(attempt, spec.cpus, spec.timeout_seconds, log, report)
-    if run.cancelled.is_set() and end.outcome is Outcome.CRASHED:
-        end = replace(end, outcome=Outcome.CANCELLED, failure=Failure("Cancelled", "The run was cancelled"))
-    return _scrubbed(request, end, Path(log)), started
+    return run.launcher.run(attempt, spec.cpus, spec.timeout_seconds, log, report)
 
 
-def _scrubbed(request: Request, end: AttemptEnd, log: Path) -> AttemptEnd:
-    """Take the values of the step's secrets out of its log and its error."""
-    secrets = [secret for tree in request.node.arguments.values() for secret in _secrets_in(tree)]
-    if not secrets:
-        return end
-    with suppress(FileNotFoundError):
-        log.write_bytes(scrub(log.read_bytes(), secrets))
+def _attempt_with_secrets(run: Run, request: Request, number: int, secrets: list[Secret]) -> AttemptEnd:
+    """Execute a step that is given secrets: its log reaches the store once they have been taken out of it."""
+    with run.store.scratch() as folder:
+        raw = folder / "log"
+        raw.touch(mode=0o600)
+        end = _launch(run, request, number, str(raw))
+        printed = scrub(raw.read_bytes(), secrets)
+    with run.store.open_stream(attempt_name(run.id, request.node.id, number, "log")) as log:
+        log.write(printed)
     if end.failure is None:
         return end
     message, traceback = (

@@ -25,7 +25,14 @@ from contextlib import suppress
 from typing import Any
 
 from headrace.engine import frames
-from headrace.engine.process import adopt_orphans, die_with_parent, kill_descendants, kill_group, n_threads
+from headrace.engine.process import (
+    adopt_orphans,
+    die_with_parent,
+    kill_descendants,
+    kill_group,
+    n_threads,
+    open_log,
+)
 
 REFUSED = "HEADRACE_NOT_PRELOADED"
 OWN_MODULES = (
@@ -184,7 +191,7 @@ def _redirect(log: str | None) -> None:
     os.close(null)
     if log is None:
         return
-    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    fd = open_log(log)
     os.dup2(fd, 1)
     os.dup2(fd, 2)
     os.close(fd)

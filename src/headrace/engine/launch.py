@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,11 +19,11 @@ from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
 from headrace.engine import frames
 from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, captured, run_attempt
-from headrace.engine.process import count_out_of_memory_kills, kill_group, worker_environment
-from headrace.engine.records import Failure, attempt_name
+from headrace.engine.process import count_out_of_memory_kills, kill_group, open_log, worker_environment
+from headrace.engine.records import Failure
 
 if TYPE_CHECKING:
-    from headrace.stores.protocol import Store
+    pass
 
 PRELOADABLE: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -47,10 +48,8 @@ PRELOADABLE: Mapping[str, tuple[str, ...]] = {
 class Launcher(Protocol):
     """Executes attempts. `run` may be called from several threads at once.
 
-    ``needs_log`` says whether the log must be there before an attempt, since another process opens it.
+    ``log`` is a file for what the step prints.
     """
-
-    needs_log: bool
 
     def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
         """Execute one attempt and say how it ended, whatever happens to it."""
@@ -238,8 +237,6 @@ class ForkServers:
 class WorkerLauncher:
     """Executes each attempt in a worker of its own."""
 
-    needs_log = True
-
     def __init__(self, servers: ForkServers, modules: tuple[str, ...]) -> None:
         self._servers = servers
         self._modules = modules
@@ -278,7 +275,7 @@ def _ending(error: HeadraceError, timeout_seconds: float | None) -> tuple[Outcom
         if error.is_out_of_memory:
             text = "The kernel killed the worker for want of memory"
             return Outcome.OUT_OF_MEMORY, Failure("OutOfMemory", text, is_retryable=True)
-        return Outcome.CRASHED, Failure("Crashed", str(error), is_retryable=True)
+        return Outcome.CRASHED, Failure("Crashed", error.message, is_retryable=True)
     return Outcome.FAILED, Failure(type(error).__name__, str(error), is_retryable=True)
 
 
@@ -298,20 +295,14 @@ class InlineLauncher:
     A crash takes the engine with it. A time limit is kept on the main thread alone, and ends Python code only.
     """
 
-    needs_log = False
-
-    def __init__(self, workplace: Workplace, store: Store, echo: bool) -> None:
+    def __init__(self, workplace: Workplace, echo: bool) -> None:
         self._workplace = workplace
-        self._store = store
         self._echo = echo
 
     def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
         """Execute one attempt; see `Launcher`."""
 
-        def open_log() -> Any:
-            return self._store.open_stream(attempt_name(attempt.run_id, attempt.node, attempt.number, "log"))
-
-        with captured(open_log, self._echo):
+        with captured(lambda: FileIO(open_log(log), "ab"), self._echo):
             if timeout_seconds is None or threading.current_thread() is not threading.main_thread():
                 return run_attempt(attempt, self._workplace, report)
             return self._run_limited(attempt, timeout_seconds, report)

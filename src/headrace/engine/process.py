@@ -57,6 +57,16 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+def open_log(path: str) -> int:
+    """Open a log for appending, its folder made if absent, and return the file descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o644)
+
+
 def kill_group(group: int) -> None:
     """Kill a process group, if it is there."""
     with suppress(ProcessLookupError, PermissionError):
