@@ -1,5 +1,8 @@
 """What a step reaches: each way to be reached, an edit there, and whether the fingerprint sees it."""
 
+# The sources of the cases stand on one line each.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import NamedTuple

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from headrace.core.project import Project
@@ -254,7 +254,7 @@ class Recorder:
         with self._lock:
             if name in self._set or name in self._environment:
                 return
-        if _is_ambient(name) and not self._is_project_caller(frame):
+        if _is_ambient(name) and not self._is_own_read(frame):
             return
         with self._lock:
             self._environment.setdefault(name, value)
@@ -287,7 +287,7 @@ class Recorder:
         if inside is not None:
             parts = inside.split("/")
             return any(part in ("site-packages", "__pycache__", ".venv", ".headrace", ".git") for part in parts)
-        if path.startswith(self._own_folders) or path.startswith(_SYSTEM):
+        if (path + os.sep).startswith((*self._own_folders, *_SYSTEM)):
             return True
         home = os.path.expanduser("~") + os.sep
         return path.startswith(home + ".") and not self._is_project_caller(frame)
@@ -300,6 +300,12 @@ class Recorder:
                 return self._project.is_project_file(file)
             frame = frame.f_back
         return False
+
+    def _is_own_read(self, frame: FrameType | None) -> bool:
+        """Say whether the project's code reads a variable itself, and not a library that it calls."""
+        while frame is not None and frame.f_globals.get("__name__") in _CARRIERS:
+            frame = frame.f_back
+        return frame is not None and self._project.is_project_file(frame.f_code.co_filename)
 
     def _unwritten(self, folder: str, names: list[str]) -> list[str]:
         with self._lock:
@@ -383,8 +389,20 @@ class _Hub:
                 if recorder._project.inside(str(path)) is not None:
                     recorder.opened(str(path), writes=False, truncates=False, frame=frame)
 
+    def walk_to(self, name: object, frame: FrameType | None) -> None:
+        """Note the variable that a walk through the environment has come to, and the instruction that walks."""
+        self._local.passed = name
+        if name is not None:
+            self._local.walker = _instruction(frame)
+
+    def is_walking(self, name: object, frame: FrameType | None) -> bool:
+        """Say whether a variable is read by a walk through all of them (``dict(os.environ)``), which counts as one."""
+        if name == getattr(self._local, "passed", None):
+            return True
+        return getattr(self._local, "walker", None) == _instruction(frame)
+
     def variable(self, name: object, frame: FrameType | None) -> None:
-        if not self.is_on or not isinstance(name, (str, bytes)):
+        if not self.is_on or not isinstance(name, (str, bytes)) or self.is_walking(name, frame):
             return
         text = os.fsdecode(name)
         with self.paused():
@@ -443,7 +461,12 @@ class _RecordingEnviron(_PlainEnviron):  # type: ignore[misc] # os._Environ is p
 
     def __iter__(self) -> Iterator[Any]:
         _HUB.all_variables()
-        return super().__iter__()  # type: ignore[no-any-return]
+        try:
+            for key in super().__iter__():
+                _HUB.walk_to(key, sys._getframe(1))
+                yield key
+        finally:
+            _HUB.walk_to(None, None)
 
     def __len__(self) -> int:
         _HUB.all_variables()
@@ -513,6 +536,13 @@ def _library_folders() -> tuple[str, ...]:
 def _is_standard(file: str) -> bool:
     folder = os.path.dirname(os.__file__) + os.sep
     return (file.startswith(folder) and "-packages" not in file) or file == __file__
+
+
+def _instruction(frame: FrameType | None) -> tuple[CodeType, int] | None:
+    """Name the instruction under way outside the modules that only pass a question on."""
+    while frame is not None and frame.f_globals.get("__name__") in _CARRIERS:
+        frame = frame.f_back
+    return (frame.f_code, frame.f_lasti) if frame is not None else None
 
 
 def _caller(frame: FrameType | None, passed: tuple[str, ...]) -> str:

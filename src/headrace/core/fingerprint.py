@@ -157,10 +157,10 @@ class Fingerprinter:
         values = Values(reach, self._encode)
         for name in self._entry:
             reach.enter(name)
-        values.add(function, "function")
+        values.add(function, getattr(function, "__qualname__", type(function).__qualname__))
         reach.walk()
         parts = self._parts(reach)
-        parts.update((label, Part(digest, 0)) for label, digest in values.parts.items() if label != "function")
+        parts.update((label, Part(digest, 0)) for label, digest in values.parts.items())
         foreign = sorted(reach.foreign)
         return StepCode(
             parts,
@@ -207,7 +207,8 @@ class Fingerprinter:
             lines = [(line.position, 0, line.text) for line in facts.imports if _runs_effects(reach, line.modules)]
             effects = [unit for unit in facts.units if unit.is_effect]
             lines += [(place, 1, unit.piece.digest) for place, unit in enumerate(effects)]
-            content = [text for _, _, text in sorted(lines, key=lambda line: line[:2])]
+            in_order = [text for _, _, text in sorted(lines, key=lambda line: line[:2])]
+            content = in_order if effects or len(lines) > 1 else []
             content += facts.future
             if reach.docs:
                 content.append(facts.docs)

@@ -3,10 +3,13 @@
 The source says what a factory made by ``make(3)`` does; only the object knows the 3.
 """
 
+# Paths are plain strings here: they are compared, not used.
+
 from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -81,7 +84,7 @@ class Values:
         code = function.__code__
         module = home_module(function)
         qualname = code.co_qualname
-        if module is None or self._reach.modules.place(module) is None:
+        if module is None or not self._stands_in(code, module):
             self._outside(function, where)
         else:
             top = qualname.partition(".")[0]
@@ -93,6 +96,13 @@ class Values:
             self._push(wrapped, where)
         if "<locals>" in qualname or qualname == "<lambda>":
             self._made_values(function, qualname)
+
+    def _stands_in(self, code: types.CodeType, module: str) -> bool:
+        """Say whether code was compiled from the file of a project module (and not made by ``exec`` in a namespace)."""
+        place = self._reach.modules.place(module)
+        if place is None:
+            return False
+        return os.path.realpath(code.co_filename) == os.path.realpath(place.path)
 
     def _reach_top(self, module: str, name: str, line: int) -> bool:
         self._reach.enter(module)
@@ -120,13 +130,13 @@ class Values:
 
     def _outside(self, function: types.FunctionType, where: str) -> None:
         """A library's function counts with its library; one without a file (a notebook's) by its code and globals."""
-        module = function.__globals__.get("__name__")
-        file = file_of(sys.modules.get(str(module)))
-        if isinstance(module, str) and (file is not None or module.partition(".")[0] in sys.stdlib_module_names):
+        module = home_module(function)
+        file = file_of(sys.modules.get(module)) if module is not None else None
+        code_file = os.path.realpath(function.__code__.co_filename)
+        if module is not None and (file is None or os.path.realpath(file) == code_file) and module != "__main__":
             self.parts[where] = sha256("function", module, function.__qualname__)
             self._foreign(module)
-            if module != "__main__":
-                return
+            return
         self.parts[where] = code_digest(function.__code__)
         for name in sorted(_global_names(function.__code__)):
             if name in function.__globals__:
