@@ -1,10 +1,19 @@
-"""Ready-made ML steps, behind stable signatures."""
+"""Ready-made ML steps, behind stable signatures.
+
+``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package``: each is a step,
+and in a plain call a function. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
+"""
 
 from __future__ import annotations
 
+from headrace.steps.evaluation import Evaluation, evaluate
+from headrace.steps.gating import Champion, Fairness, Threshold, Verdict, gate
 from headrace.steps.ingestion import ingest
 from headrace.steps.model import Model, ModelCard
+from headrace.steps.packaging import package
 from headrace.steps.preprocessing import features, preprocess
+from headrace.steps.registering import register
+from headrace.steps.registry import ModelVersion, Registry
 from headrace.steps.splitting import AtRandom, ByKey, ByTime, Split, split
 from headrace.steps.training import train
 from headrace.steps.validation import Validated, validate
@@ -13,13 +22,24 @@ __all__ = [
     "AtRandom",
     "ByKey",
     "ByTime",
+    "Champion",
+    "Evaluation",
+    "Fairness",
     "Model",
     "ModelCard",
+    "ModelVersion",
+    "Registry",
     "Split",
+    "Threshold",
     "Validated",
+    "Verdict",
+    "evaluate",
     "features",
+    "gate",
     "ingest",
+    "package",
     "preprocess",
+    "register",
     "split",
     "train",
     "validate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from headrace.core.errors import DataError, near_miss
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Kind = Literal["integer", "number", "text", "date", "datetime", "boolean"]
-"""The kind of a column's values: whole numbers and floats of 64 bits, text, days, moments (microseconds), true or false."""
+"""The kind of a column's values: whole numbers and floats of 64 bits, text, days, moments, true or false."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

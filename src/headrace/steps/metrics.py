@@ -191,7 +191,8 @@ def best_threshold(labels: Array, scores: Array, by: str) -> float:
 def calibration_error(labels: Array, scores: Array, n_bins: int) -> float:
     """Give Σ (nᵦ / n) |mean score - share of positives| over equally wide bins of the score. Naeini et al. (2015)."""
     total = len(labels)
-    return sum(abs(b[1] - b[2]) * b[0] / total for b in calibration(labels, scores, n_bins)) if total else float("nan")
+    bins = [found for found in calibration(labels, scores, n_bins) if found[0]]
+    return sum(abs(mean - share) * n / total for n, mean, share in bins) if total else float("nan")
 
 
 def calibration(labels: Array, scores: Array, n_bins: int) -> list[tuple[int, float, float]]:

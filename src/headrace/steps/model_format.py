@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headrace.core.errors import FormatError
+from headrace.core.values import canonical, encode
 from headrace.formats.declared import is_named, is_path
 from headrace.formats.files import materialise, only_file
-from headrace.formats.json_value import JsonFormat
+from headrace.formats.json_value import FILE, JsonFormat
 from headrace.steps.model import Model, ModelCard
 
 ARCHIVE = "estimator.skops"
-CARD = "card"
+CARD = "card.json"
 NAME = "headrace.steps.model_format:ModelFormat"
 
 
 class ModelFormat:
-    """`Model` ⇄ ``card/value.json`` and ``estimator.skops``.
+    """`Model` ⇄ ``card.json`` and ``estimator.skops``.
 
     Loading reads the card and the archive's bytes; the estimator is made when it is first used, and then only of
     trusted classes. Equal bytes hold within one version of scikit-learn and of skops.
@@ -37,16 +38,19 @@ class ModelFormat:
                 f"A Model is declared, but got a {type(value).__module__}.{type(value).__qualname__}",
                 hint="return a headrace.steps.Model, made of an estimator and its card",
             )
-        (folder / CARD).mkdir()
-        JsonFormat().save(value.card, folder / CARD, ModelCard)
-        (folder / ARCHIVE).write_bytes(value.archive)
+        for name, data in files_of(value).items():
+            (folder / name).write_bytes(data)
 
     def load(self, files: Mapping[str, Path], declared: object) -> object:
         """Read both files."""
         if is_path(declared):
             return materialise(files, as_folder=True)
-        inner = {name.removeprefix(f"{CARD}/"): path for name, path in files.items() if name.startswith(f"{CARD}/")}
-        card = JsonFormat().load(inner, ModelCard)
+        card = JsonFormat().load({FILE: only_file(files, CARD, self.name)}, ModelCard)
         assert isinstance(card, ModelCard)
-        archive = only_file({name: path for name, path in files.items() if name == ARCHIVE}, ARCHIVE, self.name)
+        archive = only_file(files, ARCHIVE, self.name)
         return Model(card=card, archive=archive.read_bytes())
+
+
+def files_of(model: Model) -> dict[str, bytes]:
+    """Give the files of a model's artifact by name. The card is written as `JsonFormat` reads it."""
+    return {CARD: (canonical(encode(model.card)) + "\n").encode("ascii"), ARCHIVE: model.archive}

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 Recipe = Literal["boosting", "linear"]
 """A ready-made estimator by name.
 
-``"boosting"``: scikit-learn's histogram gradient boosting, categories as such, in small trees and steps (15 leaves, rate
-0.05), stopped when 30 more trees bring nothing on the validation rows, at 1,000 at the latest. ``"linear"``: logistic
-regression on one-hot categories and standardised numbers, missing ones replaced by the median.
+``"boosting"``: scikit-learn's histogram gradient boosting, categories as such, in small trees and steps (15 leaves,
+rate 0.05), stopped when 30 more trees bring nothing on the validation rows, at 1,000 at the latest.
+``"linear"``: logistic regression on one-hot categories and standardised numbers, missing ones replaced by the median.
 """
 
 RECIPES = ("boosting", "linear")
