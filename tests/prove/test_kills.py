@@ -118,7 +118,7 @@ class PatchedPlace(Place):
     ("code", "instant", "message"),
     [
         (IN_PLACE, Instant(0, "both", "store.record.half_written", 12), "isn't whole"),
-        (FORGETFUL, Instant(0, "both", "store.lease.removed", 5), "finished steps were executed again"),
+        (FORGETFUL, Instant(0, "both", "store.lease.before_unlock", 5), "finished steps were executed again"),
     ],
     ids=["records written in place", "actions forgotten"],
 )

@@ -6,7 +6,7 @@
     objects/ab/abcdef…       immutable bytes by their sha256, mode 0444
     runs/r1/run.json, …      records and streams, under their names
     scratch/                 what is being written; renamed from here to where it is seen
-    leases/                  locked files
+    leases/                  a file of locks
     cache/                   what can be made again at any time
 
 Paths are plain strings and folders are made when a call finds them absent, since a step of the engine pays for each
@@ -67,7 +67,7 @@ FAULT_POINTS = (
     "store.record.before_delete",
     "store.object.before_drop",
     "store.lease.locked",
-    "store.lease.removed",
+    "store.lease.before_unlock",
     "store.stream.before_write",
 )
 """The instants inside the store's writes at which a test can strike (see `headrace.core.faults`)."""
@@ -452,15 +452,12 @@ class LocalStore:
             raise explain(error, "take a lease", self._leases) from error
 
     def _take_lease(self, name: str, wait_seconds: float) -> FileLease:
-        flat = name.replace("/", "!")  # which no name has
-        if len(flat) > 60 and len(flat.encode()) > 250:
-            flat = sha256(flat.encode()).hexdigest()
-        path = f"{self._leases}/{flat}"
+        path = f"{self._leases}/locks"
         try:
-            return take_lease(path, wait_seconds)
+            return take_lease(path, name, wait_seconds)
         except FileNotFoundError:
             os.makedirs(self._leases, exist_ok=True)
-            return take_lease(path, wait_seconds)
+            return take_lease(path, name, wait_seconds)
 
     # Opening
 

@@ -477,7 +477,7 @@ class StoreContract:
             write_everything(store)
             assert check_whole(store) == WRITTEN_EVERYTHING, point
             store = self.make_store(tmp_path / f"{number} full")
-            if point != "store.lease.removed":  # nothing is written there
+            if point != "store.lease.before_unlock":  # nothing is written there
                 with fault_here(point, "enospc"):
                     message = _error(StoreFullError, write_everything, store)
                 assert "No space is left to " in message and "\nHint: nothing half-written was left behind" in message
