@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -86,13 +85,16 @@ def _draw(value: Any, path: Path, metadata: dict[str, None]) -> None:
 
 
 def _shown(path: Path) -> Any:
-    from matplotlib import image
+    import numpy as np
     from matplotlib.figure import Figure
+    from PIL import Image, UnidentifiedImageError
 
-    with reading("The picture 'figure.png'", SyntaxError), path.open("rb") as source, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pixels = image.imread(source, format="png")
+    with reading("The picture 'figure.png'", SyntaxError, UnidentifiedImageError), path.open("rb") as source:
+        picture = Image.open(source, formats=["PNG"])
+        pixels = np.asarray(picture.convert("RGBA"))
+        dpi = round(float(picture.info["dpi"][0]), 1)
     height, width = pixels.shape[:2]
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100, frameon=False)
+    # A hair more than the pixels, as matplotlib cuts fractions off.
+    figure = Figure(figsize=((width + 0.01) / dpi, (height + 0.01) / dpi), dpi=dpi, frameon=False)
     figure.figimage(pixels, resize=False)
     return figure

@@ -114,7 +114,7 @@ def _check_whole(text: str) -> None:
 
 def _load_wrapper(files: Mapping[str, Path], declared: object) -> Any:
     value: Any = load(files[WRAPPER].read_bytes(), declared)
-    if MODEL in files and type(value) in _wrappers():
+    if type(value) in _wrappers() and value.__dict__.get("fitted_"):
         value._Booster = _load_booster(files)
     return value
 

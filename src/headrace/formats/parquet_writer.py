@@ -23,7 +23,7 @@ MIN_GROUP_ROWS = 1 << 10
 GROUPS_PER_PART = 8
 ZSTD_LEVEL = 1
 DICTIONARY_BYTES = 1 << 17
-"""Past this a column is written plainly: with pyarrow's 1 MiB a column of floats took five times as long and more room."""
+"""Past this a column is written plainly: with pyarrow's 1 MiB floats took five times as long, and more room."""
 
 
 def part_name(number: int) -> str:

@@ -86,20 +86,35 @@ def _polars_schema(schema: Any) -> tuple[pa.Schema, dict[str, Categories]]:
     import polars as pl
     import pyarrow as pa
 
+    for name, kind in schema.items():
+        if _holds_objects(kind):
+            # Arrow would get the objects' addresses.
+            raise _no_arrow_type(name, kind)
     try:
         empty = pl.DataFrame(schema=schema).to_arrow()
     except (pl.exceptions.PolarsError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         name, kind = next((name, kind) for name, kind in schema.items() if not _is_arrow_dtype(kind))
-        raise FormatError(
-            f"The type '{kind}' of column {name!r} can't be stored in a table: {error}",
-            hint="cast the column to a type that Arrow has",
-        ) from error
+        raise _no_arrow_type(name, kind) from error
     categories = {
         name: Categories(tuple(kind.categories.to_list()), is_ordered=True)
         for name, kind in schema.items()
         if isinstance(kind, pl.Enum)
     }
     return empty.schema, categories
+
+
+def _holds_objects(kind: Any) -> bool:
+    import polars as pl
+
+    nested = [getattr(kind, "inner", None), *(field.dtype for field in getattr(kind, "fields", ()))]
+    return bool(kind == pl.Object) or any(_holds_objects(item) for item in nested if item is not None)
+
+
+def _no_arrow_type(name: str, kind: object) -> FormatError:
+    return FormatError(
+        f"The type '{kind}' of column {name!r} can't be stored in a table",
+        hint="cast the column to a type that Arrow has",
+    )
 
 
 def _is_arrow_dtype(kind: Any) -> bool:
