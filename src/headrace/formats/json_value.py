@@ -91,15 +91,13 @@ def _plain_number(value: Any) -> Any:
 
 
 def _hook_for(declared: object) -> Callable[[object], Any]:
-    allowed = classes_in(declared)
-
     def hook(value: object) -> Any:
         plain = _plain_number(value)
         if type(plain) is not type(value):
             return encode(plain)
         cls = type(value)
         if is_record_class(cls):
-            if cls not in allowed:
+            if cls not in classes_in(declared):
                 raise _undeclared(cls, declared)
             return _encode_model(value, hook) if hasattr(cls, "__pydantic_fields__") else None
         if (
@@ -148,9 +146,8 @@ def _make_model(declared: object) -> Callable[[dict[str, Any]], object]:
 
 
 def _finder(declared: object) -> Callable[[str], object]:
-    allowed = {name_of(cls): cls for cls in classes_in(declared)}
-
     def find(name: str) -> object:
+        allowed = {name_of(cls): cls for cls in classes_in(declared)}
         if name not in allowed:
             raise FormatError(
                 f"The stored value holds a {name!r}, which the declared {describe(declared)!r} doesn't name",

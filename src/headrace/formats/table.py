@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from headrace.core.errors import DefinitionError, near_miss
 
@@ -232,7 +232,21 @@ def _count_rows(source: object) -> int:
 
 
 if TYPE_CHECKING:
-    TableLike: TypeAlias = Table | pa.Table | pl.DataFrame | pl.LazyFrame | pd.DataFrame | duckdb.DuckDBPyRelation
+
+    class _ArrowStream(Protocol):
+        """A table that Arrow can read: a pyarrow.Table, a pandas.DataFrame, where they bring types."""
+
+        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+    TableLike: TypeAlias = (
+        Table
+        | pl.DataFrame
+        | pl.LazyFrame
+        | duckdb.DuckDBPyRelation
+        | nw.DataFrame[Any]
+        | nw.LazyFrame[Any]
+        | _ArrowStream
+    )
 else:
     # A step that declares this gets a Table from the engine; in a plain call it gets what it was given.
     TableLike = Table
