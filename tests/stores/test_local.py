@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from headrace.core.errors import DamagedObjectError, StoreError, StoreReadOnlyError
+from headrace.core.errors import DamagedObjectError, StoreError, StoreFullError, StoreReadOnlyError
 from headrace.stores import scratch
 from headrace.stores.lease import FileLease
 from headrace.stores.local import FAULT_POINTS, REFRESH_SECONDS, LocalStore
 from headrace.stores.open import open_store
-from headrace.testing.faults import fault_environment
+from headrace.testing.faults import fault_environment, fault_here
 from headrace.testing.stores import StoreContract, check_whole
 
 
@@ -438,6 +438,23 @@ class TestLease:
         assert not any(store.lease(f"name_{i}").acquired for i in range(200))
         for lease in held:
             lease.release()
+
+    def test_it_is_free_again_after_an_error(self, store: LocalStore) -> None:
+        with (
+            fault_here("store.lease.locked", "enospc"),
+            pytest.raises(StoreFullError, match="No space is left to take"),
+        ):
+            store.lease("key")
+        with store.lease("key") as lease:
+            assert lease.acquired
+
+    def test_a_full_disk_takes_only_the_note(self, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        def pwrite(fd: int, data: bytes, offset: int) -> int:
+            raise OSError(errno.ENOSPC, "no space")
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        with store.lease("key") as lease, store.lease("key") as other:
+            assert (lease.acquired, other.acquired, other.holder) == (True, False, None)
 
     def test_a_long_name(self, store: LocalStore) -> None:
         name = "/".join(["x" * 100] * 5)

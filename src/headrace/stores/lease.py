@@ -12,6 +12,7 @@ import fcntl
 import os
 import struct
 import time
+from contextlib import suppress
 from hashlib import blake2b
 from types import TracebackType
 from typing import Self
@@ -102,8 +103,12 @@ def _try_to_take(path: str, place: int) -> FileLease:
         if error.errno in _TAKEN:
             return FileLease(None, place, holder=holder)
         raise
-    fault_point("store.lease.locked")
-    _write_note(fd, place)
+    try:
+        fault_point("store.lease.locked")
+        _write_note(fd, place)
+    except BaseException:
+        os.close(fd)  # else the lock would stay for as long as this process
+        raise
     return FileLease(fd, place)
 
 
@@ -118,7 +123,9 @@ def _set_lock(fd: int, kind: int, place: int) -> None:
 def _write_note(fd: int, place: int) -> None:
     """Say who holds a lease, for a message to a person. Names that share a note overwrite one another's."""
     note = f"process {os.getpid()} on {os.uname().nodename}"[: _NOTE_BYTES - 1]
-    os.pwrite(fd, note.encode().ljust(_NOTE_BYTES, b"\0"), place % _N_NOTES * _NOTE_BYTES)
+    # The lock needs no space, so a full disk is no reason to go without the lease.
+    with suppress(OSError):
+        os.pwrite(fd, note.encode().ljust(_NOTE_BYTES, b"\0"), place % _N_NOTES * _NOTE_BYTES)
 
 
 def _read_note(fd: int, place: int) -> str | None:
