@@ -23,6 +23,12 @@ class Word:
 
 WORDS: Mapping[str, Word] = {
     "run": Word("headrace.cli.run", "run a pipeline", "Run"),
+    "resume": Word("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
+    "runs": Word("headrace.cli.runs", "list runs", "Look"),
+    "show": Word("headrace.cli.show", "show a run, make its report, save an output", "Look"),
+    "why": Word("headrace.cli.why", "say why steps were executed, or were not", "Look"),
+    "logs": Word("headrace.cli.logs", "print what steps printed", "Look"),
+    "exec": Word("headrace.cli.exec_node", "execute one node of a run", None),
 }
 
 EPILOG = """\

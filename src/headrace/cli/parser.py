@@ -37,8 +37,9 @@ class Parser(argparse.ArgumentParser):
             raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
         name = unknown[1].partition("=")[0]
         options = [option for action in self._actions for option in action.option_strings if len(option) > 2]
-        hint = near_miss(name, options) if name.startswith("-") else f"{self.prog} --help"
-        raise UsageError(f"{self.prog}: there is no place for {unknown[1]!r}", hint=hint)
+        if name.startswith("-"):
+            raise UsageError(f"{self.prog} has no option {name!r}", hint=near_miss(name, options))
+        raise UsageError(f"{self.prog}: there is no place for {unknown[1]!r}", hint=f"{self.prog} --help")
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from headrace.cli.reasons import Reasons
 from headrace.cli.texts import count, duration, one_line
 from headrace.core.outcome import Outcome
 from headrace.engine.events import (
@@ -14,7 +15,6 @@ from headrace.engine.events import (
     NodeProgressed,
     NodeRetried,
     NodeStarted,
-    RunEnded,
     RunStarted,
 )
 
@@ -34,13 +34,16 @@ class PlainConsole:
         self._is_quiet = is_quiet
         self._is_brief = is_quiet
         self._told: dict[str, float] = {}
-        self.run_id: str | None = None
+        self._reasons: Reasons | None = None
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
         handle: Callable[[Event], None] | None = getattr(self, f"_on_{type(event).__name__}", None)
         if handle is not None:
             handle(event)
+
+    def tick(self) -> None:
+        """Nothing is redrawn."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -56,7 +59,7 @@ class PlainConsole:
             self._stream = None
 
     def _on_RunStarted(self, event: RunStarted) -> None:  # noqa: N802 - named after the event
-        self.run_id = event.run_id
+        self._reasons = Reasons(event, most_nodes=MOST_NODES_TOLD_ONE_BY_ONE)
         self._is_brief = self._is_quiet or event.n_nodes > MOST_NODES_TOLD_ONE_BY_ONE
         if not self._is_quiet:
             self.write(f"run {event.run_id} of {event.pipeline!r}: {count(event.n_nodes, 'step')}")
@@ -84,10 +87,8 @@ class PlainConsole:
         outcome = Outcome(event.outcome)
         if self._is_brief and not (outcome.is_failure and outcome is not Outcome.UPSTREAM_FAILED):
             return
-        self.write(f"{event.node}: {describe_end(event)}")
-
-    def _on_RunEnded(self, event: RunEnded) -> None:  # noqa: N802
-        self._told.clear()
+        why = self._reasons.why(event) if self._reasons is not None else event.reason
+        self.write(f"{event.node}: {describe_end(event, why)}")
 
 
 def describe_progress(event: NodeProgressed) -> str:
@@ -99,12 +100,12 @@ def describe_progress(event: NodeProgressed) -> str:
     return one_line(text)
 
 
-def describe_end(event: NodeEnded) -> str:
+def describe_end(event: NodeEnded, why: str) -> str:
     """How a node ended: its outcome, seconds, and why."""
     outcome = Outcome(event.outcome)
     seconds = "" if outcome in QUIET_OUTCOMES else f" in {duration(event.seconds)}"
     if event.message:
         place = f" ({event.where})" if event.where else ""
         return f"{outcome}{seconds}: {one_line(event.message)}{place}"
-    reason = f" ({one_line(event.reason)})" if event.reason else ""
+    reason = f" ({one_line(why)})" if why else ""
     return f"{outcome}{seconds}{reason}"

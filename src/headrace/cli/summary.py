@@ -6,18 +6,18 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli.texts import clean, count, duration, one_line, size, table
+from headrace.cli.outputs import made_outputs, output_json, output_row
+from headrace.cli.texts import clean, count, duration, place, table
 from headrace.core.outcome import Outcome, RunOutcome
 
 if TYPE_CHECKING:
-    from headrace.core.artifact import Artifact
     from headrace.engine.records import NodeResult
     from headrace.engine.run import RunResult
-    from headrace.stores.protocol import Store
+    from headrace.engine.view import RunView
 
 MOST_FAILURES = 3
 LOG_LINES = 20
@@ -25,83 +25,102 @@ LOG_BYTES = 64_000
 
 
 def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[str]) -> None:
-    """Print how a run ended."""
+    """Write the run's report, and print how the run ended."""
+    from headrace.engine.view import RunView
+
+    view = RunView.read(result.store, result.run_id)
+    report = _write_report(view)
     if arguments.json:
-        print(json.dumps(as_json(result), indent=2))  # noqa: T201
-        return
-    if arguments.quiet and result.outcome is RunOutcome.SUCCEEDED:
-        return
-    for line in end_lines(result, again):
-        print(line)  # noqa: T201
-    with suppress(OSError):
-        sys.stdout.flush()
+        print(json.dumps(as_json(view, result.outcome, report), indent=2))  # noqa: T201
+    elif not arguments.quiet or result.outcome is not RunOutcome.SUCCEEDED:
+        print("\n".join(end_lines(view, result.outcome, report, again)))  # noqa: T201
+    sys.stdout.flush()
 
 
-def end_lines(result: RunResult, again: Sequence[str]) -> Iterator[str]:
+def _write_report(view: RunView) -> Path | None:
+    """The report. That it can't be written is said, and doesn't change how the run ended."""
+    from headrace.core.errors import StoreError
+    from headrace.reports.run_page import write_run_page
+
+    try:
+        return write_run_page(view)
+    except StoreError as error:
+        print(f"headrace: the report was not written: {error}", file=sys.stderr)  # noqa: T201
+        return None
+
+
+def end_lines(view: RunView, outcome: RunOutcome, report: Path | None, again: Sequence[str]) -> Iterator[str]:
     """All lines that tell a run's end."""
-    for node, failed in own_failures(result.nodes)[:MOST_FAILURES]:
+    failures = view.failures()
+    for failed in failures[:MOST_FAILURES]:
         yield ""
-        yield from failure_lines(result, node, failed)
-    yield ""
-    yield headline(result)
-    made = list(output_rows(result))
+        yield from failure_lines(view, failed)
+    if len(failures) > MOST_FAILURES:
+        yield f"\n{len(failures) - MOST_FAILURES} more steps failed: headrace show {view.id}"
+    yield from ("", headline(view, outcome))
+    yield from (f"  rejected by {gate!r}: headrace show {view.id} {gate}" for gate in view.rejections())
+    made = [
+        output_row(view.store, name, artifact) for name, _, artifact in made_outputs(view.results, view.plan.outputs)
+    ]
+    yield from table(made, indent="  ")
     if made:
-        yield ""
-        yield from table(made, indent="  ")
-    if result.outcome in (RunOutcome.FAILED, RunOutcome.CANCELLED):
-        yield ""
-        yield f"go on with: {shlex.join(again)}"
+        yield f"take one out: headrace show {view.id} --save {made[-1][0]} PLACE"
+    if report is not None:
+        yield f"report: {place(report)}"
+    if outcome in (RunOutcome.FAILED, RunOutcome.CANCELLED):
+        yield from go_on_lines(view, again)
 
 
-def own_failures(nodes: Mapping[str, NodeResult]) -> list[tuple[str, NodeResult]]:
-    """The nodes that failed by themselves."""
-    return [(name, result) for name, result in nodes.items() if result.failure is not None]
-
-
-def headline(result: RunResult) -> str:
+def headline(view: RunView, outcome: RunOutcome) -> str:
     """The one line that says how it went."""
-    outcomes = [node.outcome for node in result.nodes.values()]
-    n_hits, n_skipped = outcomes.count(Outcome.CACHED), outcomes.count(Outcome.SKIPPED)
-    n_failed = sum(outcome.is_failure for outcome in outcomes)
-    parts = [f"{outcomes.count(Outcome.SUCCEEDED)} executed", count(n_hits, "hit")]
-    parts += [f"{n_skipped} skipped"] if n_skipped else []
-    parts += [f"{n_failed} failed or not reached"] if n_failed else []
-    return f"run {result.run_id} {result.outcome}: {', '.join(parts)}"
+    outcomes = [result.outcome for result in view.results.values()]
+    n_own = len(view.failures())
+    n_not_reached = len(view.plan.nodes) - len(outcomes) + outcomes.count(Outcome.UPSTREAM_FAILED)
+    parts = [f"{outcomes.count(Outcome.SUCCEEDED)} executed", count(outcomes.count(Outcome.CACHED), "hit")]
+    numbers = {
+        "skipped": outcomes.count(Outcome.SKIPPED),
+        "failed": n_own,
+        "cancelled": outcomes.count(Outcome.CANCELLED),
+        "not reached": n_not_reached,
+    }
+    parts += [f"{number} {what}" for what, number in numbers.items() if number]
+    seconds = view.end["seconds"] if view.end else 0.0
+    return f"{view.begin['pipeline']} {_verb(outcome)} after {duration(seconds)}: {', '.join(parts)} (run {view.id})"
 
 
-def output_rows(result: RunResult) -> Iterator[Sequence[str]]:
-    """The pipeline's outputs: name, format, size, and a short value."""
-    for name, ref in result.outputs.items():
-        node = result.nodes.get(ref.node)
-        artifact = node.outputs.get(ref.output) if node else None
-        if artifact is not None:
-            yield name, artifact.format, size(artifact.n_bytes), short_value(result.store, artifact)
+def _verb(outcome: RunOutcome) -> str:
+    return f"was {outcome}" if outcome in (RunOutcome.REJECTED, RunOutcome.CANCELLED) else str(outcome)
 
 
-def short_value(store: Store, artifact: Artifact) -> str:
-    """A small JSON value as text."""
-    if artifact.format != "json" or artifact.n_bytes > 2000:
-        return ""
-    return one_line(store.read_object(artifact.files[0].digest).decode(), 100)
+def go_on_lines(view: RunView, again: Sequence[str]) -> Iterator[str]:
+    """The commands that go on: running again, and resuming where that spares something."""
+    yield f"what succeeded is kept; go on with: {shlex.join(again)}"
+    plan = view.plan
+    uncached = [node for node, result in view.results.items() if result.outcome is Outcome.SUCCEEDED]
+    uncached = [node for node in uncached if not plan.step_of(plan.by_id[node]).cache]
+    if uncached:
+        reused = f"{uncached[0]!r}" + (f" and {len(uncached) - 1} more" if len(uncached) > 1 else "")
+        yield f"or, to reuse what is not cached too ({reused}): headrace resume {view.id}"
 
 
-def failure_lines(result: RunResult, node: str, failed: NodeResult) -> Iterator[str]:
+def failure_lines(view: RunView, failed: NodeResult) -> Iterator[str]:
     """What is known of a failure: place, message, the end of its log."""
     from headrace.engine.records import attempt_name
 
-    failure = failed.failure
-    assert failure is not None
-    where = f" ({failure.where})" if failure.where else ""
-    yield f"step {node!r} {failed.outcome} after {duration(failed.seconds)}{where}"
-    yield from (f"  {line}" for line in clean(failure.traceback or failure.message).strip().split("\n")[-LOG_LINES:])
-    log = result.store.stream_path(attempt_name(result.run_id, node, failed.attempt, "log"))
+    where = f" ({failed.failure.where})" if failed.failure and failed.failure.where else ""
+    again = f" at attempt {failed.attempt}" if failed.attempt > 1 else ""
+    yield f"step {failed.node!r} {failed.outcome} after {duration(failed.seconds)}{again}{where}"
+    if failed.failure:
+        shown = clean(failed.failure.traceback or failed.failure.message).strip().split("\n")
+        yield from (f"  {line}" for line in shown[-LOG_LINES:])
+    log = view.store.stream_path(attempt_name(view.id, failed.node, failed.attempt, "log"))
     lines = last_lines(log)
     if lines:
-        yield f"the end of its log, {log}:"
+        yield f"the end of its log ({place(log)}):"
         yield from (f"  {line}" for line in lines)
 
 
-def last_lines(log: Any) -> list[str]:
+def last_lines(log: Path) -> list[str]:
     """The last lines of a log."""
     try:
         with log.open("rb") as stream:
@@ -112,10 +131,33 @@ def last_lines(log: Any) -> list[str]:
     return clean(text).rstrip("\n").split("\n")[-LOG_LINES:] if text.strip() else []
 
 
-def as_json(result: RunResult) -> dict[str, Any]:
+def as_json(view: RunView, outcome: RunOutcome, report: Path | None) -> dict[str, Any]:
     """How a run ended, for programs."""
     return {
-        "run": result.run_id,
+        "run": view.id,
+        "pipeline": view.begin["pipeline"],
+        "outcome": outcome.value,
+        "exit_code": outcome.exit_code,
+        "seconds": view.end["seconds"] if view.end else None,
+        "counts": view.end["counts"] if view.end else {},
+        "rejected_by": view.rejections(),
+        "store": view.store.url,
+        "report": str(report) if report else None,
+        "outputs": {
+            name: output_json(view.store, ref, artifact)
+            for name, ref, artifact in made_outputs(view.results, view.plan.outputs)
+        },
+        "nodes": {node: _node_json(result) for node, result in view.results.items()},
+    }
+
+
+def _node_json(result: NodeResult) -> dict[str, Any]:
+    failure = result.failure
+    return {
         "outcome": result.outcome.value,
-        "nodes": {name: {"outcome": node.outcome.value} for name, node in result.nodes.items()},
+        "attempt": result.attempt,
+        "seconds": result.seconds,
+        "reason": result.reason,
+        "message": failure.message if failure else None,
+        "where": failure.where if failure else None,
     }

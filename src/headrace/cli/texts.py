@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
@@ -71,3 +71,13 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str] | None = None, inde
         padded = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
         lines.append((indent + "  ".join([*padded, row[-1]])).rstrip())
     return lines
+
+
+def moment(text: str) -> str:
+    """A time of a record, in UTC, to the second: ``2026-11-22 09:57:24``."""
+    return text[:19].replace("T", " ")
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """How many nodes ended how: ``3 succeeded, 2 cached``."""
+    return ", ".join(f"{number} {outcome}" for outcome, number in counts.items())

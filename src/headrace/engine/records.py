@@ -209,6 +209,10 @@ class RunRecord:
         hint = near_miss(run_id, ids[-50:]) if ids else "there are no runs in this store yet: headrace run PIPELINE"
         raise RunError(f"There is no run {run_id!r} in {store.url}", hint=hint)
 
+    def has_begun(self) -> bool:
+        """Whether there is a record of the run's begin."""
+        return self.store.read_record(f"{run_folder(self.id)}/run.json") is not None
+
     def begin(self) -> dict[str, Any]:
         """The record that the run began with."""
         text = self.store.read_record(f"{run_folder(self.id)}/run.json")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 RUNNING = "running"
 ENDED_WITHOUT_A_WORD = "ended without a word"
+ID_WITH_TIME = re.compile(r"\d{8}-\d{6}-\d{3}-")
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,24 @@ def run_lease(run_id: str) -> str:
 
 
 def find_run(store: Store, named: str | None) -> str:
-    """The id of the run that was named, the newest by default. Raises `RunError`."""
-    return RunRecord.find(store, named or "latest").id
+    """The id of the run that was named, by default the newest. Raises `RunError`."""
+    if named is None:
+        ids = known_runs(store)
+        named = ids[0] if ids else "latest"
+    return RunRecord.find(store, named).id
 
 
 def known_runs(store: Store) -> list[str]:
-    """The ids of all runs, the newest first."""
-    return run_ids(store)[::-1]
+    """The ids of all runs, the newest first. Of an id without a time in it, the record is asked."""
+    return sorted(run_ids(store), key=lambda run_id: (_begun(store, run_id), run_id), reverse=True)
+
+
+def _begun(store: Store, run_id: str) -> str:
+    """When a run began, as its id would tell it; the very first for one without a record."""
+    if ID_WITH_TIME.match(run_id):
+        return run_id
+    try:
+        started = datetime.fromisoformat(RunRecord(store, run_id).begin()["started"])
+    except (RunError, ValueError, KeyError):
+        return ""
+    return f"{started:%Y%m%d-%H%M%S}-{started.microsecond // 1000:03d}"

@@ -41,7 +41,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a node ended as it did. ``compared_with`` is the run whose records were looked at, None where there is none."""
+    """Why a node ended as it did. ``compared_with``: the run whose records were looked at, None where there is none."""
 
     node: str
     outcome: Outcome
@@ -64,11 +64,10 @@ class Explainer:
     def __init__(self, store: Store, run_id: str) -> None:
         self.view = RunView.read(store, run_id)
         self._store = store
-        self._records: dict[str, _Past] = {}
 
     def explain(self, node: str) -> Explanation:
         """Explain how one node ended. Raises `RunError` when it has not, or is none of the run's."""
-        now = self.view.node_result(node)
+        now = self._result(node)
         if now.key is None:
             return Explanation(node, now.outcome, (Cause("upstream", now.reason),))
         if now.outcome is Outcome.CACHED:
@@ -78,6 +77,11 @@ class Explainer:
         if self.view.plan.step_of(self.view.plan.by_id[node]).cache is False:
             return Explanation(node, now.outcome, (Cause("policy", now.reason),))
         return self._compared(node, now)
+
+    def _result(self, node: str) -> NodeResult:
+        """How the node ended: it may have since the run was read."""
+        found = None if node in self.view.attempts else RunRecord(self._store, self.view.id).result(node)
+        return found or self.view.node_result(node)
 
     def chain(self, node: str) -> list[Explanation]:
         """Explain a node, then each node that made an input of it which changed, and so on up.

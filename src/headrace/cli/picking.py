@@ -1,0 +1,34 @@
+"""Which run and which step a command is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.core.errors import RunError, near_miss
+from headrace.engine.records import RunRecord
+from headrace.engine.view import RunView, find_run
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+
+def pick_run_and_step(store: Store, first: str | None, second: str | None) -> tuple[str, str | None]:
+    """The run and the step that one or two words name; a single word may be a step of the newest run.
+
+    Raises `RunError`, naming what is near, when a word names neither.
+    """
+    if first is None or second is not None:
+        return find_run(store, first), second
+    newest = RunView.read(store, find_run(store, None))
+    if first in newest.plan.by_id or first in newest.attempts:
+        return newest.id, first
+    try:
+        return RunRecord.find(store, first).id, None
+    except RunError as error:
+        if "match" in error.message:
+            raise
+        hint = near_miss(first, newest.plan.by_id)
+        raise RunError(
+            f"{first!r} is neither a run of this store nor a step of the newest run, {newest.id}",
+            hint=hint if hint and hint.startswith("did you mean") else error.hint or hint,
+        ) from None

@@ -1,0 +1,73 @@
+"""``headrace runs``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli.parser import Parser, add_json, add_store, whole_number
+from headrace.cli.texts import counts_text, duration, moment, table
+
+if TYPE_CHECKING:
+    from headrace.stores.protocol import Store
+
+DESCRIPTION = "List the runs of a store, the newest first."
+
+
+def main(given: Sequence[str]) -> int:
+    """List runs."""
+    parser = Parser("runs", DESCRIPTION)
+    parser.add_argument("--limit", type=whole_number, default=20, metavar="N", help="how many at most; 20 by default")
+    add_store(parser)
+    add_json(parser)
+    arguments = parser.read(given)
+    from headrace.cli.places import open_existing_store
+    from headrace.engine.view import known_runs
+
+    store = open_existing_store(arguments.store)
+    ids = known_runs(store)
+    found = list(_described(store, ids[: arguments.limit]))
+    if arguments.json:
+        print(json.dumps(found, indent=2))  # noqa: T201
+        return 0
+    if not found:
+        print("no runs yet")  # noqa: T201
+        return 0
+    head = ("run", "pipeline", "outcome", "started (UTC)", "took", "steps")
+    for line in table([_row(item) for item in found], head):
+        print(line)  # noqa: T201
+    if len(ids) > len(found):
+        print(f"and {len(ids) - len(found)} older: --limit {len(ids)}")  # noqa: T201
+    return 0
+
+
+def _described(store: Store, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
+    from collections import Counter
+
+    from headrace.core.errors import RunError
+    from headrace.engine.records import RunRecord
+    from headrace.engine.view import run_state
+
+    for run_id in ids:
+        record = RunRecord(store, run_id)
+        try:
+            begin, end = record.begin(), record.end()
+        except (RunError, ValueError):
+            continue  # its begin was cut short: there is nothing to tell
+        counts = end["counts"] if end else Counter(result.outcome.value for result in record.results().values())
+        yield {
+            "run": run_id,
+            "pipeline": begin["pipeline"],
+            "outcome": run_state(store, run_id, begin, end),
+            "started": begin["started"],
+            "seconds": end["seconds"] if end else None,
+            "counts": dict(counts),
+            "resumes": begin["resumes"],
+        }
+
+
+def _row(item: dict[str, Any]) -> Sequence[str]:
+    seconds = "" if item["seconds"] is None else duration(item["seconds"])
+    counts = counts_text(item["counts"])
+    return item["run"], item["pipeline"], item["outcome"], moment(item["started"]), seconds, counts

@@ -1,0 +1,190 @@
+"""``headrace show``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.cli.outputs import made_outputs, output_json, output_row
+from headrace.cli.parser import Parser, add_json, add_store
+from headrace.cli.texts import clean, duration, moment, one_line, size, table
+from headrace.engine.readable import text
+
+if TYPE_CHECKING:
+    from headrace.core.plan import Node, Plan
+    from headrace.engine.records import NodeResult
+    from headrace.engine.view import RunView
+
+DESCRIPTION = """\
+Show a run: how its steps ended, why, and what they made. With STEP: all that is recorded of one step.
+
+A single word may be a step of the newest run."""
+
+
+def main(given: Sequence[str]) -> int:
+    """Show a run, a step or a plan, or make something of it."""
+    parser = Parser("show", DESCRIPTION)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="the run's id, or its begin or end; else the newest run")
+    parser.add_argument("step", nargs="?", metavar="STEP", help="a step of the run")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--plan", action="store_true", help="the plan: each node with what it takes")
+    what.add_argument("--report", action="store_true", help="write the run's HTML report and print where it is")
+    what.add_argument(
+        "--save",
+        nargs=2,
+        metavar=("OUTPUT", "PLACE"),
+        help="copy an output of the pipeline, or STEP or STEP.OUTPUT, out of the store",
+    )
+    add_store(parser)
+    add_json(parser)
+    arguments = parser.read(given)
+    from headrace.cli.picking import pick_run_and_step
+    from headrace.cli.places import open_existing_store
+    from headrace.engine.view import RunView
+
+    store = open_existing_store(arguments.store)
+    run_id, step = pick_run_and_step(store, arguments.run, arguments.step)
+    view = RunView.read(store, run_id)
+    if arguments.save:
+        from headrace.cli.outputs import save_output
+
+        return _print([str(save_output(view, arguments.save[0], Path(arguments.save[1])))])
+    if arguments.report:
+        from headrace.reports.run_page import write_run_page
+
+        return _print([str(write_run_page(view))])
+    if arguments.plan:
+        return _print([view.plan.to_json()] if arguments.json else _plan_lines(view.plan))
+    if arguments.json:
+        shown = _step_json(view, step) if step else run_json(view)
+        return _print([json.dumps(shown, indent=2)])
+    return _print(_step_lines(view, step) if step else _run_lines(view))
+
+
+def _print(lines: Sequence[str] | Iterator[str]) -> int:
+    for line in lines:
+        print(clean(line))  # noqa: T201
+    return 0
+
+
+def run_json(view: RunView) -> dict[str, Any]:
+    """A run for programs."""
+    from headrace.engine.readable import plain
+
+    return {
+        "run": view.id,
+        "pipeline": view.begin["pipeline"],
+        "outcome": view.state,
+        "started": view.begin["started"],
+        "seconds": view.end["seconds"] if view.end else None,
+        "parameters": {name: plain(tree) for name, tree in view.parameters.items()},
+        "resumes": view.begin["resumes"],
+        "store": view.store.url,
+        "rejected_by": view.rejections(),
+        "outputs": {
+            name: output_json(view.store, ref, artifact)
+            for name, ref, artifact in made_outputs(view.results, view.plan.outputs)
+        },
+        "nodes": {node: node_json(result) for node, result in view.results.items()},
+    }
+
+
+def node_json(result: NodeResult) -> dict[str, Any]:
+    """How a node ended, for programs."""
+    return {
+        "outcome": result.outcome.value,
+        "attempt": result.attempt,
+        "started": result.started,
+        "seconds": result.seconds,
+        "reason": result.reason,
+        "failure": result.failure.to_json() if result.failure else None,
+        "outputs": {name: artifact.to_json() for name, artifact in result.outputs.items()},
+    }
+
+
+def _step_json(view: RunView, step: str) -> dict[str, Any]:
+    view.node_result(step)
+    return {
+        "run": view.id,
+        "node": step,
+        "attempts": [json.loads(result.to_json()) for result in view.attempts[step]],
+    }
+
+
+def _run_lines(view: RunView) -> Iterator[str]:
+    took = f" in {duration(view.end['seconds'])}" if view.end else ""
+    yield f"run {view.id} of {view.begin['pipeline']!r}: {view.state}{took}"
+    rejections = view.rejections()
+    facts = [
+        ("started", f"{moment(view.begin['started'])} UTC, Headrace {view.begin['headrace']}"),
+        ("parameters", ", ".join(f"{name}={text(tree)}" for name, tree in view.parameters.items()) or "none"),
+        ("rejected by", ", ".join(rejections)),
+        ("resumes", view.begin["resumes"] or ""),
+    ]
+    yield from table([fact for fact in facts if fact[1]], indent="  ")
+    yield ""
+    rows = [_node_row(view, node) for node in view.plan.nodes]
+    yield from table(rows, ("step", "ended", "took", "size", "why"), indent="  ")
+    made = list(made_outputs(view.results, view.plan.outputs))
+    if made:
+        yield ""
+        rows = [output_row(view.store, name, artifact) for name, _, artifact in made]
+        yield from table(rows, ("output", "format", "size", "digest", "value"), indent="  ")
+
+
+def _node_row(view: RunView, node: Node) -> Sequence[str]:
+    result = view.results.get(node.id)
+    if result is None:
+        return node.id, "not ended", "", "", ""
+    took = duration(result.seconds) if result.seconds else ""
+    n_bytes = sum(artifact.n_bytes for artifact in result.outputs.values())
+    why = f"{result.failure.where} {result.failure.message}".strip() if result.failure else result.reason
+    again = f" (attempt {result.attempt})" if result.attempt > 1 else ""
+    return node.id, f"{result.outcome}{again}", took, size(n_bytes) if result.outputs else "", one_line(why, 100)
+
+
+def _step_lines(view: RunView, step: str) -> Iterator[str]:
+    """All that is recorded of one step."""
+    result = view.node_result(step)
+    spec = view.plan.step_of(view.plan.by_id[step])
+    yield f"step {step!r} of run {view.id}: {result.outcome}"
+    facts = [
+        ("defined", spec.where),
+        ("why", result.reason),
+        ("took", duration(result.seconds) if result.seconds else ""),
+        ("attempts", ", ".join(f"{item.attempt} {item.outcome}" for item in view.attempts[step])),
+        ("key", result.key or ""),
+    ]
+    yield from table([fact for fact in facts if fact[1]], indent="  ")
+    made_of = result.made_of or {}
+    arguments = [(name, text(tree)) for name, tree in made_of.get("values", {}).items()]
+    yield from _block("arguments", arguments)
+    yield from _block("environment", [(name, str(value)) for name, value in made_of.get("environment", {}).items()])
+    read = [(kind, name) for kind, names in result.discovered.items() for name in names]
+    yield from _block("seen to read", read)
+    outputs = [output_row(view.store, name, artifact) for name, artifact in result.outputs.items()]
+    yield from _block("outputs", outputs)
+    if result.failure:
+        yield from ("", f"  {result.failure.kind} at {result.failure.where or '?'}")
+        shown = result.failure.traceback or result.failure.message
+        yield from (f"    {line}" for line in shown.rstrip("\n").split("\n"))
+
+
+def _block(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    if rows:
+        yield from ("", f"  {title}")
+        yield from table(rows, indent="    ")
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    """The plan's nodes in order, each as the call that it is."""
+    yield f"plan {plan.digest[:12]} of {plan.pipeline!r}"
+    for node in plan.nodes:
+        arguments = ", ".join(f"{name}={text(tree)}" for name, tree in node.arguments.items())
+        when = f" when {node.when}" if node.when else ""
+        after = f" after {', '.join(node.after)}" if node.after else ""
+        yield f"  {node.id} = {node.step.rpartition(':')[2]}({arguments}){when}{after}"
+    for name, ref in plan.outputs.items():
+        yield f"  → {name}: {ref}"

@@ -1,0 +1,87 @@
+"""Carry out one node of a run for an orchestrator, which starts a process for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from headrace.core.errors import CodeChangedError, HeadraceError
+from headrace.core.plan import Node
+from headrace.core.values import Json, names_in
+from headrace.engine.events import RunStarted
+from headrace.engine.execute import execute
+from headrace.engine.view import RunView
+
+if TYPE_CHECKING:
+    from headrace.engine.prepare import Prepared
+    from headrace.engine.records import NodeResult
+    from headrace.engine.run import RunOptions, Session
+
+
+def exec_node(
+    session: Session, node_id: str, run_id: str, parameters: Mapping[str, Json], options: RunOptions
+) -> NodeResult:
+    """Bring one node of a run to its end, and record it.
+
+    The run is begun if it has not been. Where it has, its recorded parameters and pins count, not those given here: a
+    retry, and every other node, sees the same. A node that has already ended well in this run, its outputs whole, is
+    not executed again.
+
+    Raises `CodeChangedError` when this environment holds another plan or other code for the node than the run began
+    with, `DefinitionError` for a node that is not in the plan, and `RunError` when a node before it has not ended.
+    """
+    with session.closing():
+        prepared, is_new = _begun(session, run_id, parameters, options)
+        node = prepared.plan.node(node_id)
+        run = session.opened(run_id, prepared, options)
+        try:
+            if is_new:
+                run.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), session.store.url))
+            done = run.result(node_id)
+            if done is not None and not done.outcome.is_failure and _is_whole(session, done):
+                return done
+            run.results.pop(node_id, None)
+            _refuse_other_plan(RunView.read(session.store, run_id), prepared, node)
+            return execute(run, node)
+        finally:
+            run.launcher.close()
+            run.emit.close()
+
+
+def _begun(session: Session, run_id: str, parameters: Mapping[str, Json], options: RunOptions) -> tuple[Prepared, bool]:
+    """The plan of a run that has begun, by us or by another process; and whether it was by us."""
+    from headrace.engine.records import RunRecord
+
+    record = RunRecord(session.store, run_id)
+    given = dict(parameters)
+    if record.has_begun():
+        return session.traced(record.begin()["given"], inline=False), False
+    prepared = session.traced(given, inline=False)
+    if session.write_begin(run_id, prepared, given, options, process=None):
+        return prepared, True
+    return session.traced(record.begin()["given"], inline=False), False
+
+
+def _is_whole(session: Session, result: NodeResult) -> bool:
+    files = [file for artifact in result.outputs.values() for file in artifact.files]
+    return all(session.store.object_size(file.digest) == file.n_bytes for file in files)
+
+
+def _refuse_other_plan(begun: RunView, prepared: Prepared, node: Node) -> None:
+    """Hold what this environment would do against what the run began with, as far as this node is concerned."""
+    expected = begun.plan.by_id.get(node.id)
+    if expected != node:
+        raise _other_code(f"node {node.id!r} is called otherwise or is not in it", node)
+    for name in [node.step, *sorted(names_in([*node.arguments.values()]))]:
+        before, here = begun.codes.get(name), prepared.codes[name]
+        if before is None or before.digest != here.digest:
+            changes = before.differences(here) if before else []
+            raise _other_code("; ".join(changes[:3]) or f"the code of {name} is another", node)
+
+
+def _other_code(problem: str, node: Node) -> HeadraceError:
+    return CodeChangedError(
+        f"This environment holds other code than the run began with: {problem}",
+        where=f"node {node.id!r}",
+        hint="use the environment that the run began in, or begin a new run",
+    )
