@@ -118,6 +118,7 @@ def test_house_rules(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(
         f"INDEX = 'https://{host}/simple'\nHERE = '{folder}'\n\ndef long():\n{body}\n"
         f"def wide({', '.join(f'a{i}' for i in range(11))}):\n    global HERE\n"
+        f"@pipeline\ndef settings({', '.join(f'a{i}' for i in range(11))}):\n    return a1\n"
     )
     (tmp_path / "uv.lock").write_text("")
     files = project_files.project_files(tmp_path)
