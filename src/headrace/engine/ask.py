@@ -1,4 +1,4 @@
-"""Questions to code that a plan names: is an effect in place, what pins an external. A user's code is asked in a worker."""
+"""Questions to code that a plan names: is an effect in place, what pins an external. A user's is asked in a worker."""
 
 from __future__ import annotations
 

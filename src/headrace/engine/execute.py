@@ -457,7 +457,7 @@ def _launch(run: Run, request: Request, number: int, log: str) -> AttemptEnd:
         step=run.plain_step(spec),
         arguments=node.arguments,
         inputs={name: artifact.to_json() for name, artifact in request.inputs.items()},
-        modules=run.prepared.codes[spec.id].modules,
+        modules=_modules(run, request),
         pins=run.pins,
         paths=request.paths,
         imported=run.imported,
@@ -467,6 +467,12 @@ def _launch(run: Run, request: Request, number: int, log: str) -> AttemptEnd:
         run.emit(NodeProgressed(node.id, done, total, message))
 
     return run.launcher.run(attempt, spec.cpus, spec.timeout_seconds, log, report)
+
+
+def _modules(run: Run, request: Request) -> Mapping[str, tuple[str, str]]:
+    """The project modules that the key was made from: the step's, and those of the classes that its values name."""
+    codes = [run.prepared.codes[name] for name in request.parts.code]
+    return codes[0].modules if len(codes) == 1 else {k: v for code in codes for k, v in code.modules.items()}
 
 
 def _attempt_with_secrets(run: Run, request: Request, number: int, secrets: list[Secret]) -> AttemptEnd:

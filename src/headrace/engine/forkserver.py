@@ -45,10 +45,17 @@ OWN_MODULES = (
     "headrace.core.step",
     "headrace.formats.registry",
     "headrace.formats.json_value",
+    "encodings.ascii",
     "inspect",
     "random",
 )
 """What every worker needs of Headrace itself."""
+TRIED = frozenset({"numpy", "pyarrow", "polars", "pandas", "sklearn"})
+"""Libraries that start threads when they are imported, and whose forks were shown to work all the same.
+
+OpenBLAS (numpy, scikit-learn) and jemalloc (pyarrow, polars) take care of a fork themselves; Polars' own thread clears
+away what it spilled to the disk, and its pool is not started by the import (`tests/engine/test_forkserver.py`).
+"""
 
 
 class Server:
@@ -198,16 +205,17 @@ def _redirect(log: str | None) -> None:
 
 
 def preload(modules: list[str]) -> None:
-    """Import modules ahead. One that starts a thread is not safe to fork from: the server starts afresh without it."""
+    """Import modules ahead. One that starts a thread and was not tried may hang its forks: start afresh without it."""
     refused = os.environ.get(REFUSED, "").split()
     for name in modules:
         if name in refused:
             continue
+        n_before = n_threads()
         try:
             __import__(name)
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker that needs the module will tell
             print(f"not preloaded: {name}: {error}", file=sys.stderr)  # noqa: T201
-        if n_threads() > 1:
+        if n_threads() > n_before and name.partition(".")[0] not in TRIED:
             os.environ[REFUSED] = " ".join([*refused, name])
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 

@@ -19,7 +19,7 @@ from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
 from headrace.engine import frames
 from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, captured, run_attempt
-from headrace.engine.process import count_out_of_memory_kills, kill_group, open_log, worker_environment
+from headrace.engine.process import count_out_of_memory_kills, kill_group, kill_session, open_log, worker_environment
 from headrace.engine.records import Failure
 
 if TYPE_CHECKING:
@@ -199,6 +199,9 @@ class ForkServer:
         for pid in list(self._under_way.values()):
             if pid is not None:
                 kill_group(pid)
+        if self._process.returncode != 0:
+            # It was killed itself, and the kernel killed its workers. What these had started is still in its session.
+            kill_session(self._process.pid)
 
 
 class ForkServers:

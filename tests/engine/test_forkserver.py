@@ -1,0 +1,124 @@
+"""The fork server: what it may load ahead, what it does with what it may not, and how it ends."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.engine.launch import PRELOADABLE, CallTimedOutError, ForkServer, WorkerDiedError
+
+WORK = {
+    "numpy": "import numpy\nanswer = float((numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum())",
+    "pyarrow": "import pyarrow\nanswer = pyarrow.table({'a': list(range(1000))}).group_by('a').aggregate([]).num_rows",
+    "polars": """
+        import polars
+        table = polars.DataFrame({"a": range(1000), "b": ["x", "y"] * 500}).lazy()
+        answer = table.group_by("b").agg(polars.col("a").median()).collect(engine="streaming")["a"].sum()
+    """,
+    "narwhals": "import narwhals, polars\nanswer = narwhals.from_native(polars.DataFrame({'a': [1]})).shape[0]",
+    "pandas": "import pandas\nanswer = int(pandas.DataFrame({'a': range(1000)}).groupby('a').size().sum())",
+    "scikit-learn": """
+        import numpy
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        x = numpy.random.default_rng(0).normal(size=(500, 3))
+        answer = int(HistGradientBoostingClassifier(max_iter=3).fit(x, x[:, 0] > 0).predict(x).sum())
+    """,
+}
+
+
+def do(source: str) -> Any:
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return scope["answer"]
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[ForkServer]]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    started: list[ForkServer] = []
+    yield started
+    for server in started:
+        server.close()
+
+
+def start(servers: list[ForkServer], cpus: int = 1, modules: tuple[str, ...] = ()) -> ForkServer:
+    servers.append(ForkServer(cpus, modules))
+    return servers[-1]
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("name", list(PRELOADABLE))
+def test_what_is_preloaded_survives_a_fork(servers: list[ForkServer], name: str, cpus: int) -> None:
+    """Each library works in workers forked one after the other, and was really there before the fork."""
+    if importlib.util.find_spec(PRELOADABLE[name][0].partition(".")[0]) is None:
+        pytest.skip(f"{name} is not installed")
+    server = start(servers, cpus, PRELOADABLE[name])
+    loaded = f"import sys\nanswer = {PRELOADABLE[name][-1]!r} in sys.modules"
+    assert server.call("test_forkserver:do", loaded, timeout_seconds=60) is True
+    source = textwrap.dedent(WORK[name])
+    assert len({server.call("test_forkserver:do", source, timeout_seconds=60) for _ in range(5)}) == 1
+
+
+def test_a_library_that_starts_a_thread_is_not_preloaded(
+    servers: list[ForkServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "threaded.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    )
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path(__file__).parent}")
+    server = start(servers, 1, ("threaded", "broken", "colorsys"))
+    look = "import sys\nanswer = [name in sys.modules for name in ('threaded', 'broken', 'colorsys')]"
+    assert server.call("test_forkserver:do", look, timeout_seconds=20) == [False, False, True]
+    threads = "import threading\nanswer = threading.active_count()"
+    assert server.call("test_forkserver:do", threads, timeout_seconds=20) == 1
+
+
+def test_a_worker_that_dies_or_takes_too_long(servers: list[ForkServer]) -> None:
+    server = start(servers)
+    with pytest.raises(WorkerDiedError, match="exit code 3"):
+        server.call("test_forkserver:do", "import os; os._exit(3)")
+    with pytest.raises(WorkerDiedError, match="exit code 1"):
+        server.call("test_forkserver:do", "1 / 0")
+    with pytest.raises(CallTimedOutError):
+        server.call("test_forkserver:do", "import time; time.sleep(60)", timeout_seconds=0.2)
+    assert server.call("test_forkserver:do", "answer = 'fine'") == "fine"
+
+
+def test_large_requests_and_answers(servers: list[ForkServer]) -> None:
+    text = "x" * 3_000_000
+    assert start(servers).call("test_forkserver:do", f"answer = {text!r}") == text
+
+
+def test_a_dead_server_is_an_error_not_a_hang(servers: list[ForkServer]) -> None:
+    server = start(servers)
+    server.call("test_forkserver:do", "answer = 1")
+    os.kill(server._process.pid, signal.SIGKILL)
+    with pytest.raises(WorkerDiedError):
+        server.call("test_forkserver:do", "answer = 1")
+
+
+def test_the_engine_s_imports_stay_light(tmp_path: Path) -> None:
+    """A run that finds all in the cache must import neither a heavy library nor a user's module."""
+    (tmp_path / "small.py").write_text(
+        "from headrace import pipeline, step\nimport numpy\n"
+        "@step\ndef one() -> int:\n    return 1\n@pipeline\ndef flow():\n    return one()\n"
+    )
+    program = (
+        "import sys, headrace\n"
+        "headrace.run('small.py')\n"
+        "print(*sorted(n for n in ('small', 'numpy', 'polars', 'pyarrow', 'sklearn', 'rich', 'asyncio') "
+        "if n in sys.modules))"
+    )
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
