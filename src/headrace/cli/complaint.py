@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
-from headrace.cli.texts import clean
 from headrace.core.errors import HeadraceError
+from headrace.reports.texts import clean
 
 USAGE = 2
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from headrace.cli.plain import MOST_NODES_TOLD_ONE_BY_ONE, QUIET_OUTCOMES
 from headrace.cli.reasons import Reasons
-from headrace.cli.texts import count, duration, one_line
 from headrace.core.outcome import Outcome
 from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeRetried, NodeStarted, RunStarted
+from headrace.reports.texts import count, duration, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

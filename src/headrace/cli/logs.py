@@ -136,7 +136,7 @@ def _followed(store: Store, run_id: str, step: str, number: int) -> Iterator[byt
 
 
 def _write(blocks: Iterator[bytes]) -> None:
-    from headrace.cli.texts import clean
+    from headrace.reports.texts import clean
 
     is_terminal = sys.stdout.isatty()
     rest = b""

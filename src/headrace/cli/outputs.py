@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.cli.texts import one_line, size
 from headrace.core.errors import RunError, near_miss
 from headrace.engine.readable import stored_json
+from headrace.reports.texts import one_line, size
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TextIO
 
 from headrace.cli.reasons import Reasons
-from headrace.cli.texts import count, duration, one_line
 from headrace.core.outcome import Outcome
 from headrace.engine.events import (
     Event,
@@ -17,6 +16,7 @@ from headrace.engine.events import (
     NodeStarted,
     RunStarted,
 )
+from headrace.reports.texts import count, duration, one_line
 
 MOST_NODES_TOLD_ONE_BY_ONE = 60
 PROGRESS_EVERY_SECONDS = 10.0

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.columns import table
 from headrace.cli.parser import Parser, add_json, add_store, whole_number
-from headrace.cli.texts import counts_text, duration, moment, table
+from headrace.reports.texts import counts_text, duration, moment
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store

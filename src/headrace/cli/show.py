@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.columns import table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.cli.parser import Parser, add_json, add_store
-from headrace.cli.texts import clean, duration, moment, one_line, size, table
 from headrace.engine.readable import text
+from headrace.reports.texts import clean, duration, moment, one_line, size
 
 if TYPE_CHECKING:
     from headrace.core.plan import Node, Plan

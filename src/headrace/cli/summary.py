@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.cli.columns import place, table
 from headrace.cli.outputs import made_outputs, output_json, output_row
-from headrace.cli.texts import clean, count, duration, place, table
 from headrace.core.outcome import Outcome, RunOutcome
+from headrace.reports.texts import clean, count, duration
 
 if TYPE_CHECKING:
     from headrace.engine.records import NodeResult

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.cli.parser import Parser, add_json, add_store
-from headrace.cli.texts import clean
+from headrace.reports.texts import clean
 
 if TYPE_CHECKING:
     from headrace.engine.why import Explainer, Explanation

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -51,26 +50,6 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 step``, ``2 steps``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def place(path: Path) -> str:
-    """A path as seen from here, where that is shorter."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def table(rows: Iterable[Sequence[str]], head: Sequence[str] | None = None, indent: str = "") -> list[str]:
-    """Lines of columns that stand below each other; the last column is as wide as it likes."""
-    cells = [list(head)] if head else []
-    cells += [list(row) for row in rows]
-    if not cells:
-        return []
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]) - 1)]
-    lines = []
-    for row in cells:
-        padded = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        lines.append((indent + "  ".join([*padded, row[-1]])).rstrip())
-    return lines
 
 
 def moment(text: str) -> str:
