@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.formats.files import materialise
 from headrace.formats.path import PathFormat
 from headrace.testing.formats import FormatContract, digests_of, format_error, stored
 
@@ -124,4 +126,12 @@ def test_a_manifest_that_leads_outside_is_refused(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest"
     manifest.write_text('{"kind": "folder", "executable": [], "empty_folders": ["../outside"]}')
     error = format_error(lambda: PathFormat().load({"path.json": manifest}, Path))
-    assert error.message == "The manifest 'path.json' of a path names '../outside', outside of the artifact"
+    assert error.message == "An artifact names the file '../outside', outside of itself"
+
+
+def test_a_file_that_leads_outside_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    for name in ("../x", "/x", "a/../../x"):
+        error = format_error(partial(materialise, {name: tmp_path / "x", "b": tmp_path / "x"}))
+        assert error.message == f"An artifact names the file {name!r}, outside of itself"
+        assert error.hint == "don't use this artifact: it was tampered with"

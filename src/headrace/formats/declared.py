@@ -7,6 +7,9 @@ import typing
 from collections.abc import Iterable
 from typing import Annotated, Any, Union, get_args, get_origin
 
+PATH_TYPES = frozenset(f"{module}.{name}" for module in ("pathlib", "pathlib._local") for name in ("Path", "PosixPath"))
+"""Paths under the names of all Python versions."""
+
 
 def unwrap(declared: object) -> tuple[object, tuple[object, ...]]:
     """Peel `Annotated`, `NewType` and type aliases off an annotation; give what is inside and all metadata."""
@@ -73,7 +76,7 @@ def is_named(declared: object, names: Iterable[str], *, subclasses: bool) -> boo
 
 def is_path(declared: object) -> bool:
     """Say whether a `pathlib.Path` is declared."""
-    return is_named(declared, ("pathlib.Path", "pathlib.PosixPath", "pathlib._local.Path"), subclasses=False)
+    return is_named(declared, PATH_TYPES, subclasses=False)
 
 
 def describe(declared: object) -> str:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from headrace.core.errors import FormatError
 
@@ -38,6 +38,17 @@ def reading(what: str, *kinds: type[Exception]) -> Iterator[None]:
         raise FormatError(f"{what} can't be read ({detail})", hint=DAMAGE_HINT) from error
 
 
+def within(root: Path, relative: str) -> Path:
+    """Give the path of a file of an artifact below a folder. Raises FormatError for a name that leads out of it."""
+    parts = PurePosixPath(relative)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise FormatError(
+            f"An artifact names the file {relative!r}, outside of itself",
+            hint="don't use this artifact: it was tampered with",
+        )
+    return root / parts
+
+
 def materialise(files: Mapping[str, Path], *, as_folder: bool = False) -> Path:
     """Copy an artifact's files into a new temporary folder and give its path, or that of its only file.
 
@@ -46,7 +57,7 @@ def materialise(files: Mapping[str, Path], *, as_folder: bool = False) -> Path:
     """
     folder = Path(tempfile.mkdtemp(prefix="headrace-artifact-"))
     for name, source in files.items():
-        target = folder / name
+        target = within(folder, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     if len(files) == 1 and not as_folder:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headrace.formats.declared import PATH_TYPES
+
 
 @dataclass(frozen=True, slots=True)
 class KnownFormat:
@@ -51,7 +53,7 @@ KNOWN_FORMATS = (
         "path",
         "headrace.formats.path:PathFormat",
         "files and folders",
-        frozenset({"pathlib.Path", "pathlib.PosixPath", "pathlib._local.Path", "pathlib._local.PosixPath"}),
+        PATH_TYPES,
     ),
     KnownFormat("numpy", "headrace.formats.numpy_array:NumpyFormat", "arrays", frozenset({"numpy.ndarray"})),
     KnownFormat(

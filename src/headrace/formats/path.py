@@ -7,12 +7,12 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from headrace.core.errors import FormatError
 from headrace.formats.declared import is_path
-from headrace.formats.files import materialise, only_file, reading
+from headrace.formats.files import materialise, only_file, reading, within
 
 MANIFEST = "path.json"
 CONTENT = "content"
@@ -66,21 +66,11 @@ class PathFormat:
             only_file(content, name, self.name)
         root = materialise(content, as_folder=True)
         for relative in empty:
-            _within(root, relative).mkdir(parents=True, exist_ok=True)
+            within(root, relative).mkdir(parents=True, exist_ok=True)
         for relative in executable:
-            target = _within(root, relative)
+            target = within(root, relative)
             target.chmod(target.stat().st_mode | stat.S_IXUSR)
         return root / name if name is not None else root
-
-
-def _within(root: Path, relative: str) -> Path:
-    parts = PurePosixPath(relative)
-    if parts.is_absolute() or ".." in parts.parts:
-        raise FormatError(
-            f"The manifest {MANIFEST!r} of a path names {relative!r}, outside of the artifact",
-            hint="don't use this artifact: it was tampered with",
-        )
-    return root / parts
 
 
 def _tree(root: Path) -> Iterator[tuple[str, Path]]:

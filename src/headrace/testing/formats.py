@@ -203,7 +203,8 @@ def digests_elsewhere(contract: type[FormatContract]) -> list[list[dict[str, str
 
 def _start(contract: type[FormatContract], place: Mapping[str, str]) -> subprocess.Popen[str]:
     environment = dict(os.environ) | {"PYTHONHASHSEED": place["PYTHONHASHSEED"], "TZ": place["TZ"]}
-    environment |= dict.fromkeys(THREAD_VARIABLES, place["n_threads"])
+    # Passive: the threads of several children would spin against each other on few cores.
+    environment |= dict.fromkeys(THREAD_VARIABLES, place["n_threads"]) | {"OMP_WAIT_POLICY": "PASSIVE"}
     request = {
         "path": sys.path,
         "module": contract.__module__,
