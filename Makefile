@@ -43,8 +43,14 @@ constraints: $(VENV)/.ready-to-develop ## resolve the pins again (UPGRADE=1: to 
 
 # --- the main job -------------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.ready-to-run bytecode ## run the example pipeline: raw customer data in, a packaged model and its report out
-	@cd examples/churn && ../../$(BIN)/headrace run churn
+CUSTOMERS := examples/churn/data/customers.csv
+
+$(CUSTOMERS): examples/churn/churn/generate.py | $(VENV)/.ready-to-run
+	@echo "demo: making up $@" >&2
+	@cd examples/churn && ../../$(BIN)/python -m churn.generate
+
+demo: $(VENV)/.ready-to-run bytecode $(CUSTOMERS) ## run the example pipeline: raw customer data in, a packaged model and its report out
+	@$(BIN)/headrace run examples/churn/churn/pipeline.py:churn
 
 # --- tests --------------------------------------------------------------------------------------------------------
 
@@ -75,6 +81,7 @@ check-style: $(VENV)/.ready-to-develop
 
 check-types: $(VENV)/.ready-to-develop
 	@$(BIN)/mypy src tools benchmarks/*.py
+	@cd examples/churn && ../../$(BIN)/mypy --config-file ../../pyproject.toml .
 	@$(BIN)/python tools/docs_code.py types
 
 check-layers: $(VENV)/.ready-to-develop
@@ -100,5 +107,5 @@ bench: bench-envs bytecode ## measure Headrace beside its peers; writes benchmar
 
 clean: ## remove what make made (environments, caches, the example's store)
 	rm -rf .venv .venv-* benchmarks/.envs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -rf .import_linter_cache examples/*/.headrace
+	rm -rf .import_linter_cache examples/*/.headrace $(CUSTOMERS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
