@@ -112,9 +112,15 @@ class Discovered:
             _joined(self.environment, later.environment),
         )
 
-    def changes(self, project: Project, stamps: Stamps, salt: bytes) -> list[str]:
-        """Say what isn't as it was read: ``data/rates.csv changed``; empty: all of it still holds."""
+    def changes(
+        self, project: Project, stamps: Stamps, salt: bytes, environment: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """Say what isn't as it was read: ``data/rates.csv changed``; empty: all of it still holds.
+
+        ``environment``: that of the process which would read again; this one's by default.
+        """
         found = []
+        variables = os.environ if environment is None else environment
         for label, before in self.files.items():
             if before == UNSTABLE or (now := _file_digest(project.resolve(label), stamps)) != before:
                 found.append(f"{label} {_verb(before, '' if before == UNSTABLE else now)}")
@@ -122,7 +128,7 @@ class Discovered:
             if before == UNSTABLE or (now := _listing_digest(_names(str(project.resolve(label))))) != before:
                 found.append(f"the list of files in {label} {_verb(before, '' if before == UNSTABLE else now)}")
         for name, before in self.environment.items():
-            now = _names_digest(os.environ, salt) if name == NAMES else _value_digest(os.environ.get(name), salt)
+            now = _names_digest(variables, salt) if name == NAMES else _value_digest(variables.get(name), salt)
             if now != before:
                 what = "the set of environment variables" if name == NAMES else f"environment variable {name}"
                 found.append(f"{what} {'changed' if name == NAMES else _verb(before, now)}")
@@ -391,6 +397,8 @@ class _Hub:
 
     def walk_to(self, name: object, frame: FrameType | None) -> None:
         """Note the variable that a walk through the environment has come to, and the instruction that walks."""
+        if getattr(self._local, "is_busy", False):
+            return  # our own walk, made while the code reads one variable: the next read of it must count too
         self._local.passed = name
         if name is not None:
             self._local.walker = _instruction(frame)

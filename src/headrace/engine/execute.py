@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from headrace.engine.ask import load_plain
 from headrace.engine.attempt import Attempt, AttemptEnd
 from headrace.engine.events import Announcer, NodeEnded, NodeProgressed, NodeRetried, NodeStarted
 from headrace.engine.prepare import Prepared, Workshop, path_digest, paths_in
+from headrace.engine.process import worker_environment
 from headrace.engine.records import Action, Failure, NodeResult, RunRecord, action_names, attempt_name, now
 from headrace.engine.target import Target
 
@@ -52,6 +54,7 @@ class Run:
     emit: Announcer
     pins: Mapping[str, Json]
     table_engine: str = "polars"
+    is_inline: bool = False
     reuse: RunRecord | None = None
     imported: Mapping[str, Json] = field(default_factory=dict)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -88,13 +91,17 @@ class Run:
             self.plain_steps[spec.id] = asdict(spec)
         return self.plain_steps[spec.id]
 
+    def cpus(self, spec: StepSpec) -> int:
+        """The thread limit that a step gets. Inline it is one: what a library has been given it does not give back."""
+        return 1 if self.is_inline else spec.cpus
+
     def environment(self, spec: StepSpec) -> dict[str, Json]:
         """What of the environment counts for a step."""
-        kind = spec.cpus, spec.takes_table
+        kind = self.cpus(spec), spec.takes_table
         if kind not in self.environments:
             installed = self.workshop.installed(self.table_engine) if spec.takes_table else None
             engine = f"{self.table_engine} {installed}" if spec.takes_table else None
-            self.environments[kind] = environment_of(spec.cpus, engine)
+            self.environments[kind] = environment_of(kind[0], engine)
         return self.environments[kind]
 
     def record(self, result: NodeResult) -> NodeResult:
@@ -241,8 +248,8 @@ def _keyed(
     if kind == "ref":
         return {TAG: "artifact", "digest": inputs[f"{tree['node']}/{tree['output']}"].digest}
     if kind == "path":
-        paths[tree["value"]] = digest = path_digest(Path(run.workshop.project.root, tree["value"]), run.workshop.stamps)
-        return {**tree, "digest": digest}
+        paths[tree["value"]] = run.pins[path_pin(tree["value"])]
+        return {**tree, "digest": paths[tree["value"]]}
     if kind == "external":
         from headrace.core.external import external_id
 
@@ -263,6 +270,11 @@ def _keyed(
     ):
         return {name: item if name == TAG else _keyed(run, item, inputs, digests, paths) for name, item in tree.items()}
     return tree
+
+
+def path_pin(path: str) -> str:
+    """The name under which a run keeps what a file or a folder held when it began."""
+    return f"path {path}"
 
 
 def _keyed_text(run: Run, text: str, paths: dict[str, str | None]) -> Json:
@@ -339,7 +351,10 @@ def _why_not(run: Run, request: Request, action: Action) -> Problem | None:
             if run.store.object_size(file.digest) != file.n_bytes:
                 return Problem(f"its stored output {name!r} is damaged or gone", True)
     if any(action.discovered.values()):
-        changes = _discovered(action.discovered).changes(run.workshop.project, run.workshop.stamps, run.store.salt)
+        environment = worker_environment(os.environ, run.cpus(request.spec))
+        changes = _discovered(action.discovered).changes(
+            run.workshop.project, run.workshop.stamps, run.store.salt, environment
+        )
         if changes:
             return Problem("; ".join(changes[:3]), False)
     if request.spec.effect is not None and not _effect_is_in_place(run, request, action):

@@ -6,8 +6,8 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from headrace.core.values import TAG, Json, decode, encode
 from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
 from headrace.engine.events import Announcer, JsonLines, Listener, RunEnded, RunStarted
-from headrace.engine.execute import Run
+from headrace.engine.execute import Run, path_pin
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.prepare import (
     Prepared,
@@ -183,7 +183,7 @@ class Session:
     def run(self, parameters: Json, options: RunOptions) -> RunResult:
         """Trace, begin, execute, end."""
         workers = worker_count(options.workers, self.settings)
-        with self.closing():
+        with self.closing(), _steady(self.target) if options.inline else nullcontext():
             prepared = self.traced(parameters, options.inline)
             run_id = options.run_id or new_run_id()
             with self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS):
@@ -255,7 +255,7 @@ class Session:
             "codes": self.store.add_bytes(
                 dump({name: code.to_json() for name, code in sorted(prepared.codes.items())})
             ).digest,
-            "pins": _pins(prepared.plan, self.store.url, self._asker(options)),
+            "pins": self._pins(prepared.plan, self._asker(options)),
             "started": now(),
             "headrace": headrace.__version__,
             "inline": options.inline,
@@ -280,9 +280,25 @@ class Session:
             emit=Announcer(JsonLines(self.store, run_id), options.listeners),
             pins=begun["pins"],
             table_engine=str(setting("table_engine", None, self.settings, "polars")),
+            is_inline=options.inline,
             reuse=options.resumes,
             imported=prepared.discovered.to_json() if options.inline else {},
         )
+
+    def _pins(self, plan: Plan, asker: Asker) -> dict[str, Json]:
+        """What the external state that the plan names is now: files and folders, and what else pins itself."""
+        from headrace.core.external import external_id
+
+        pins: dict[str, Json] = {}
+        for found in _pinned_in(plan):
+            name = path_pin(found["value"]) if found[TAG] == "path" else external_id(found)
+            if name in pins:
+                continue
+            if found[TAG] == "path":
+                pins[name] = self.workshop.content(found["value"])
+            else:
+                pins[name] = asker.ask("pin", {"external": found, "store": self.store.url}, found["type"])
+        return pins
 
     def _asker(self, options: RunOptions) -> Asker:
         return Asker(self.target, None if options.inline else self.servers)
@@ -297,8 +313,7 @@ class Session:
         started = time.perf_counter()
         try:
             if options.inline:
-                with _steady_inline(engine):
-                    run_in_turn(engine)
+                run_in_turn(engine)
             else:
                 run_side_by_side(engine, workers)
             outcome = run_outcome(engine)
@@ -328,13 +343,13 @@ def _closing(engine: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _steady_inline(engine: Run) -> Iterator[None]:
+def _steady(target: Target) -> Iterator[None]:
     """Give this process what a worker's environment is set to, as far as that can still be done."""
     before = dict(os.environ)
     folder = Path.cwd()
     os.environ.update(worker_environment({}, 1))
     time.tzset()
-    enter(engine.target)
+    enter(target)
     try:
         yield
     finally:
@@ -350,31 +365,19 @@ def new_run_id() -> str:
     return f"{time_now:%Y%m%d-%H%M%S}-{time_now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
 
 
-def _pins(plan: Plan, store: str, asker: Asker) -> dict[str, Json]:
-    """What the external state that the plan names is now."""
-    from headrace.core.external import external_id
-
-    pins: dict[str, Json] = {}
+def _pinned_in(plan: Plan) -> Iterator[dict[str, Json]]:
+    """The trees in a plan's arguments that stand for external state."""
     for node in plan.nodes:
-        for tree in node.arguments.values():
-            for found in _externals_in(tree):
-                name = external_id(found)
-                if name not in pins:
-                    pins[name] = asker.ask("pin", {"external": found, "store": store}, found["type"])
-    return pins
-
-
-def _externals_in(tree: Json) -> Iterable[dict[str, Json]]:
-    waiting = [tree]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            if item.get(TAG) == "external":
-                yield item
-            else:
-                waiting.extend(item.values())
-        elif isinstance(item, list):
-            waiting.extend(item)
+        waiting = list(node.arguments.values())
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, dict):
+                if item.get(TAG) in ("external", "path"):
+                    yield item
+                else:
+                    waiting.extend(item.values())
+            elif isinstance(item, list):
+                waiting.extend(item)
 
 
 def trace_inline(request: Mapping[str, Any]) -> Prepared:
@@ -411,8 +414,9 @@ def trace(
     here = folder or Path.cwd()
     if isinstance(pipeline, str):
         named = locate(pipeline, here)
-        enter(named)
-        return trace_pipeline(import_target(named), parameters or {}, FormatLookup(), Path(named.root), here).plan
+        with chdir(here):
+            enter(named)
+            return trace_pipeline(import_target(named), parameters or {}, FormatLookup(), Path(named.root), here).plan
     found = target_of(pipeline)
     root = Path(found.root) if found else Project.find(here).root
     return trace_pipeline(pipeline, parameters or {}, FormatLookup(), root, here).plan
