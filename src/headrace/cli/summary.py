@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.columns import place, table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.core.outcome import Outcome, RunOutcome
-from headrace.reports.texts import clean, count, duration
+from headrace.reports.texts import clean, count, duration, last_lines
 
 if TYPE_CHECKING:
     from headrace.engine.records import NodeResult
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 3
 LOG_LINES = 20
-LOG_BYTES = 64_000
 
 
 def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[str]) -> None:
@@ -39,14 +38,13 @@ def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[s
 
 
 def _write_report(view: RunView) -> Path | None:
-    """The report. That it can't be written is said, and doesn't change how the run ended."""
-    from headrace.core.errors import StoreError
+    """The report. That it can't be made is said, and doesn't change how the run ended."""
     from headrace.reports.run_page import write_run_page
 
     try:
         return write_run_page(view)
-    except StoreError as error:
-        print(f"headrace: the report was not written: {error}", file=sys.stderr)  # noqa: T201
+    except Exception as error:  # noqa: BLE001 - a page must not turn a good run into a bad exit code
+        print(f"headrace: the report was not written: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
         return None
 
 
@@ -115,21 +113,10 @@ def failure_lines(view: RunView, failed: NodeResult) -> Iterator[str]:
         shown = clean(failed.failure.traceback or failed.failure.message).strip().split("\n")
         yield from (f"  {line}" for line in shown[-LOG_LINES:])
     log = view.store.stream_path(attempt_name(view.id, failed.node, failed.attempt, "log"))
-    lines = last_lines(log)
+    lines = last_lines(log, LOG_LINES)
     if lines:
         yield f"the end of its log ({place(log)}):"
         yield from (f"  {line}" for line in lines)
-
-
-def last_lines(log: Path) -> list[str]:
-    """The last lines of a log."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, log.stat().st_size - LOG_BYTES))
-            text = stream.read().decode(errors="replace")
-    except OSError:
-        return []
-    return clean(text).rstrip("\n").split("\n")[-LOG_LINES:] if text.strip() else []
 
 
 def as_json(view: RunView, outcome: RunOutcome, report: Path | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Child = str | Html | None
 """A piece of a page: markup as it stands, other text escaped, None left out."""
 
 
-def el(name: str, *children: Child | Iterable[Child], **attributes: object) -> Html:
+def el(name: str, /, *children: Child | Iterable[Child], **attributes: object) -> Html:
     """An element. Attributes: ``class_`` for ``class``, ``_`` for ``-``; those that are None or False are left out."""
     shown = "".join(_attribute(key, value) for key, value in attributes.items() if value not in (None, False))
     inner = join(*children)

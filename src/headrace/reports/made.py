@@ -1,0 +1,92 @@
+"""What a step made, shown where it can be: small JSON values, pictures, pages, texts."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.errors import StoreError
+from headrace.engine.readable import stored_json
+from headrace.reports.charts import charts_of, metrics_with_intervals
+from headrace.reports.html import Html, el, join
+from headrace.reports.values import show_value
+
+if TYPE_CHECKING:
+    from headrace.core.artifact import Artifact
+    from headrace.stores.protocol import Store
+
+MOST_BYTES_OF_A_PICTURE = 600_000
+MOST_BYTES_OF_A_PAGE = 400_000
+MOST_CHARACTERS_OF_A_TEXT = 8_000
+TALL_BYTES = 6_000
+"""A JSON value of more than this is folded away at first."""
+
+
+def show_artifact(store: Store, artifact: Artifact) -> Html | None:
+    """An artifact's content, or None where it isn't of a kind that can be shown, is too large, or is gone."""
+    value = stored_json(store, artifact)
+    if value is not None:
+        return _show_json(value[0])
+    try:
+        if artifact.format in ("figure", "svg"):
+            return _picture(store, artifact)
+        if artifact.format == "html":
+            return _page(store, artifact)
+        if artifact.format == "text":
+            return _text(store, artifact)
+    except (StoreError, UnicodeDecodeError):
+        return None
+    return None
+
+
+def is_tall(artifact: Artifact) -> bool:
+    """Whether its content would push the rest of the page far down."""
+    return artifact.format == "json" and artifact.n_bytes > TALL_BYTES
+
+
+def _show_json(value: Any) -> Html:
+    if not isinstance(value, Mapping):
+        return show_value(value)
+    rest = dict(value)
+    parts: list[Html | None] = []
+    metrics = metrics_with_intervals(rest.get("metrics"), rest.get("intervals"))
+    if metrics is not None:
+        parts.append(metrics)
+        rest = {name: item for name, item in rest.items() if name not in ("metrics", "intervals")}
+    charts, drawn = charts_of(rest)
+    if charts:
+        parts.append(el("div", charts, class_="charts"))
+    rest = {name: item for name, item in rest.items() if name not in drawn}
+    return join(*parts, show_value(rest) if rest or not parts else None)
+
+
+def _content(store: Store, artifact: Artifact, most: int) -> bytes | None:
+    if artifact.n_bytes > most or len(artifact.files) != 1:
+        return None
+    return store.read_object(artifact.files[0].digest)
+
+
+def _picture(store: Store, artifact: Artifact) -> Html | None:
+    data = _content(store, artifact, MOST_BYTES_OF_A_PICTURE)
+    if data is None:
+        return None
+    kind = "image/svg+xml" if artifact.format == "svg" else "image/png"
+    return el("img", src=f"data:{kind};base64,{base64.b64encode(data).decode()}", alt="", class_="picture")
+
+
+def _page(store: Store, artifact: Artifact) -> Html | None:
+    """A page in a frame, without scripts and with nothing loaded: the report's own policy holds in it."""
+    data = _content(store, artifact, MOST_BYTES_OF_A_PAGE)
+    return None if data is None else el("iframe", sandbox="", srcdoc=data.decode(), class_="page", loading="lazy")
+
+
+def _text(store: Store, artifact: Artifact) -> Html | None:
+    data = _content(store, artifact, MOST_BYTES_OF_A_PAGE)
+    if data is None:
+        return None
+    text = data.decode()
+    cut = (
+        f"\n… {len(text) - MOST_CHARACTERS_OF_A_TEXT} more characters" if len(text) > MOST_CHARACTERS_OF_A_TEXT else ""
+    )
+    return el("pre", text[:MOST_CHARACTERS_OF_A_TEXT] + cut)

@@ -1,0 +1,294 @@
+"""The parts of a run's page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from headrace.core.errors import HeadraceError
+from headrace.core.outcome import Outcome
+from headrace.engine.readable import text
+from headrace.engine.records import attempt_name
+from headrace.reports.drawing import MOST_NODES, draw_graph, kinds_of_edges
+from headrace.reports.html import Child, Html, el, join, table
+from headrace.reports.made import is_tall, show_artifact
+from headrace.reports.outcomes import badge, run_badge
+from headrace.reports.texts import count, duration, last_lines, moment, one_line, size
+from headrace.reports.timeline import draw_timeline
+
+if TYPE_CHECKING:
+    from headrace.core.artifact import Artifact
+    from headrace.engine.records import NodeResult
+    from headrace.engine.view import RunView
+    from headrace.engine.why import Explanation
+
+MOST_FAILURES = 8
+MOST_SHOWN = 60
+LOG_LINES = 20
+TRACEBACK_LINES = 40
+
+
+def header(view: RunView) -> Html:
+    """Name, outcome, and the figures of the run."""
+    outcomes = [result.outcome for result in view.results.values()]
+    took = duration(view.end["seconds"]) if view.end else None
+    parts: list[str | None] = [
+        f"{outcomes.count(Outcome.SUCCEEDED)} executed",
+        count(outcomes.count(Outcome.CACHED), "hit"),
+        _some(outcomes.count(Outcome.SKIPPED), "skipped"),
+        _some(len(view.failures()), "failed"),
+        _some(len(view.plan.nodes) - len(outcomes) + outcomes.count(Outcome.UPSTREAM_FAILED), "not reached"),
+    ]
+    facts = [f"{moment(view.begin['started'])} UTC", took, *parts]
+    return el(
+        "header",
+        el("p", "Headrace run", class_="kicker"),
+        el("h1", view.begin["pipeline"], " ", run_badge(view.state)),
+        el("p", " · ".join(fact for fact in facts if fact), class_="lead"),
+        el("p", el("code", view.id), class_="muted"),
+    )
+
+
+def _some(number: int, what: str) -> str | None:
+    return f"{number} {what}" if number else None
+
+
+def section(title: str, *content: Child, name: str) -> Html | None:
+    """A part with its title; None when there is nothing in it."""
+    found = [child for child in content if child]
+    return el("section", el("h2", title), *found, id=name) if found else None
+
+
+def trouble(view: RunView) -> Html | None:
+    """What failed, with the end of its log, and what was rejected."""
+    failures = view.failures()
+    boxes = [_failure(view, failed) for failed in failures[:MOST_FAILURES]]
+    boxes += [_rejection(view, node) for node in view.rejections()]
+    if len(failures) > MOST_FAILURES:
+        boxes.append(el("p", f"{len(failures) - MOST_FAILURES} more steps failed.", class_="muted"))
+    return join(*boxes) if boxes else None
+
+
+def _failure(view: RunView, failed: NodeResult) -> Html:
+    failure = failed.failure
+    log = last_lines(view.store.stream_path(attempt_name(view.id, failed.node, failed.attempt, "log")), LOG_LINES)
+    again = f" at attempt {failed.attempt}" if failed.attempt > 1 else ""
+    trace = failure.traceback.rstrip("\n").split("\n") if failure and failure.traceback else []
+    return el(
+        "div",
+        el("h2", f"{failed.node} {failed.outcome}{again}"),
+        el("p", el("code", failure.where)) if failure and failure.where else None,
+        el("pre", failure.message.strip(), class_="message") if failure else None,
+        _folded("Traceback", el("pre", "\n".join(trace[-TRACEBACK_LINES:]))) if trace else None,
+        _folded(f"The end of its log ({count(len(log), 'line')})", el("pre", "\n".join(log)), is_open=True)
+        if log
+        else None,
+        class_="box bad",
+    )
+
+
+def _folded(title: Child, *content: Child, is_open: bool = False) -> Html:
+    return el("details", el("summary", title), *content, open=is_open)
+
+
+def _rejection(view: RunView, node: str) -> Html:
+    """What a gate said no to: its other outputs say why."""
+    gate = view.plan.step_of(view.plan.by_id[node]).gate
+    said = {name: artifact for name, artifact in view.results[node].outputs.items() if name != gate}
+    shown = [(name, show_artifact(view.store, artifact)) for name, artifact in said.items()]
+    return el(
+        "div",
+        el("h2", f"Rejected by {node}"),
+        [join(el("h3", name), content) for name, content in shown if content],
+        class_="box warn",
+    )
+
+
+def outputs(view: RunView) -> Html | None:
+    """What the pipeline gives."""
+    rows: list[list[Child]] = []
+    for name, ref in view.plan.outputs.items():
+        result = view.results.get(ref.node)
+        artifact = result.outputs.get(ref.output) if result else None
+        link = el("a", str(ref), href=f"#step-{ref.node}")
+        if artifact is None:
+            rows.append([el("th", name, scope="row"), link, el("td", "not made", colspan=3, class_="muted")])
+        else:
+            rows.append(
+                [
+                    el("th", name, scope="row"),
+                    link,
+                    artifact.format,
+                    el("td", size(artifact.n_bytes), class_="right"),
+                    el("code", artifact.digest[:12], title=artifact.digest),
+                ]
+            )
+    if not rows:
+        return None
+    how = el("p", "Take one out of the store: ", el("code", f"headrace show {view.id} --save NAME PLACE"))
+    return section(
+        "Outputs", table(("output", "made by", "format", "size", "digest"), rows, class_="data"), how, name="outputs"
+    )
+
+
+def graph(view: RunView) -> Html | None:
+    """The graph, unless it is so large that nothing could be read in it."""
+    if len(view.plan.nodes) > MOST_NODES:
+        text = f"{len(view.plan.nodes)} steps: too many to draw. They are listed below."
+        return section("Graph", el("p", text, class_="muted"), name="graph")
+    words = {"when": "dashed: a condition", "after": "dotted: an order"}
+    legend = [words[kind] for kind in sorted(kinds_of_edges(view.plan)) if kind in words]
+    note = el("p", ", ".join(legend).capitalize() + ".", class_="muted legend") if legend else None
+    drawing = el("div", draw_graph(view.plan, view.results), class_="scroll")
+    return section("Graph", drawing, note, name="graph")
+
+
+def timeline(view: RunView) -> Html | None:
+    """When what ran."""
+    drawn = draw_timeline(view)
+    if drawn is None:
+        return section("Timeline", el("p", "Nothing was executed.", class_="muted"), name="timeline")
+    n_hits = sum(result.outcome is Outcome.CACHED for result in view.results.values())
+    note = el("p", f"{count(n_hits, 'hit')} took no time.", class_="muted") if n_hits else None
+    return section("Timeline", drawn, note, name="timeline")
+
+
+def steps(view: RunView, explanations: Mapping[str, Explanation]) -> Html | None:
+    """Each node: how it ended, why, how long it took, and what it made."""
+    rows = [_step_row(view, node.id, explanations.get(node.id)) for node in view.plan.nodes]
+    head = ("step", "ended", "why", "took", "made")
+    body = el("tbody", rows)
+    top = el("thead", el("tr", [el("th", name, scope="col") for name in head]))
+    return section("Steps", el("div", el("table", top, body, class_="data steps"), class_="scroll"), name="steps")
+
+
+def _step_row(view: RunView, node: str, explanation: Explanation | None) -> Html:
+    result = view.results.get(node)
+    spec = view.plan.step_of(view.plan.by_id[node])
+    cells: list[Child] = [el("th", node, el("span", spec.where, class_="where"), scope="row"), el("td", badge(result))]
+    if result is None:
+        return el("tr", *cells, el("td"), el("td"), el("td"), id=f"step-{node}")
+    took = duration(result.seconds) if result.seconds else ""
+    again = el("span", f"attempt {result.attempt}", class_="where") if result.attempt > 1 else None
+    made = [
+        el("li", el("span", name, class_="text"), f" {artifact.format}, {size(artifact.n_bytes)} ", _digest(artifact))
+        for name, artifact in result.outputs.items()
+    ]
+    cells += [
+        el("td", _why(result, explanation)),
+        el("td", took, again, class_="right"),
+        el("td", el("ul", made, class_="made") if made else None),
+    ]
+    return el("tr", *cells, id=f"step-{node}")
+
+
+def _digest(artifact: Artifact) -> Html:
+    return el("code", artifact.digest[:8], title=artifact.digest, class_="muted")
+
+
+def _why(result: NodeResult, explanation: Explanation | None) -> Child:
+    if result.failure is not None:
+        return one_line(result.failure.message, 200)
+    if explanation is None or result.outcome is not Outcome.SUCCEEDED:
+        return result.reason
+    if len(explanation.causes) == 1:
+        return explanation.causes[0].text
+    return el("ul", [el("li", cause.text) for cause in explanation.causes], class_="causes")
+
+
+def explained(view: RunView) -> Mapping[str, Explanation]:
+    """Why each executed node was, where the run isn't too large to be looked through."""
+    from headrace.engine.why import Explainer
+
+    executed = [node for node, result in view.results.items() if result.outcome is Outcome.SUCCEEDED]
+    if not executed or len(view.plan.nodes) > MOST_NODES:
+        return {}
+    try:
+        explainer = Explainer(view.store, view.id)
+        return {node: explainer.explain(node) for node in executed}
+    except HeadraceError:
+        return {}
+
+
+def values(view: RunView) -> Html | None:
+    """What the steps made, as far as it can be shown."""
+    shown = list(_shown(view))
+    rest = len(shown) - MOST_SHOWN
+    more = el("p", f"{rest} more outputs are left out.", class_="muted") if rest > 0 else None
+    return section("Results", *shown[:MOST_SHOWN], more, name="results")
+
+
+def _shown(view: RunView) -> Iterator[Html]:
+    wanted = {(ref.node, ref.output) for ref in view.plan.outputs.values()}
+    for node, result in view.results.items():
+        for name, artifact in result.outputs.items():
+            content = show_artifact(view.store, artifact)
+            if content is None:
+                continue
+            title = node if name == "output" else f"{node}.{name}"
+            is_open = (node, name) in wanted or not is_tall(artifact)
+            yield el("div", _folded(el("h3", title), content, is_open=is_open), class_="value")
+
+
+def inputs(view: RunView) -> Html | None:
+    """Parameters and pins."""
+    parameters = [
+        [
+            el("th", parameter.name, scope="row"),
+            el("code", text(parameter.value)),
+            el("td", "" if not parameter.has_default or parameter.value != parameter.default else "default"),
+        ]
+        for parameter in view.plan.parameters
+    ]
+    pins = [[el("code", _pin_name(name)), el("code", text(pin))] for name, pin in view.begin["pins"].items()]
+    return section(
+        "Parameters",
+        table(("parameter", "value", ""), parameters, class_="data") if parameters else None,
+        el("h3", "Pins: state from outside, as it was when the run began") if pins else None,
+        table(("what", "was"), pins, class_="data") if pins else None,
+        name="parameters",
+    )
+
+
+def _pin_name(name: str) -> str:
+    """What is pinned, as people read it: the name is a path, or the tree of an external object."""
+    try:
+        return text(json.loads(name))
+    except ValueError:
+        return name
+
+
+def environment(view: RunView) -> Html | None:
+    """What it ran on, and the installed distributions that the steps' code reaches."""
+    found = [result.made_of["environment"] for result in view.results.values() if result.made_of]
+    kinds = dict.fromkeys(name for item in found for name in item)
+    facts = [(name, ", ".join(sorted({str(item[name]) for item in found if name in item}))) for name in kinds]
+    facts = [(name, value.partition("@")[0]) for name, value in facts]
+    target = view.begin["target"]
+    rows: Sequence[tuple[str, str]] = [
+        ("Headrace", view.begin["headrace"]),
+        *facts,
+        ("pipeline", f"{target['module']}:{target['attribute']}" if target["attribute"] else target["module"]),
+        ("project", target["root"]),
+        ("store", view.store.url),
+        ("plan", view.plan.digest),
+        ("resumes", view.begin["resumes"] or ""),
+    ]
+    listed = [[el("th", name, scope="row"), el("code", value)] for name, value in rows if value]
+    versions = {
+        name: shown.partition("@")[0] for code in view.codes.values() for name, shown in code.distributions.items()
+    }
+    installed = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return section(
+        "Environment",
+        el("table", el("tbody", [el("tr", *(_td(cell) for cell in row)) for row in listed]), class_="facts"),
+        _folded(f"{count(len(versions), 'distribution')} that the steps' code reaches", el("p", installed))
+        if installed
+        else None,
+        name="environment",
+    )
+
+
+def _td(cell: Html) -> Html:
+    return cell if cell.startswith("<th") else el("td", cell)
