@@ -122,6 +122,11 @@ def test_what_the_code_writes_itself_does_not_count(place):
     assert not [label for label in found.listings if "tmp" not in label]
 
 
+def test_removing_a_tree_reads_nothing(place):
+    place.write("tree/deep/er/a.csv")
+    assert place.watch(lambda: shutil.rmtree("tree")).files == {}
+
+
 def test_a_file_read_and_then_written_is_a_hit_for_nobody(place):
     place.write("state.txt", "1")
 

@@ -177,6 +177,64 @@ def test_the_codec_decides_what_a_captured_value_is(sandbox):
     assert sandbox.code("steps:work", encode=lambda value: getattr(value, "n", 0)).digest != taken.digest
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("re.compile('a')", "re.compile('b')"),
+        ("re.compile('a')", "re.compile('a', re.I)"),
+        ("'-'.join", "'+'.join"),
+        ("str.lower", "str.upper"),
+        ("numpy.array([1, 2])", "numpy.array([1, 3])"),
+        ("[1, {'a': (2, None)}]", "[1, {'a': (2, 0)}]"),
+        ("{1, 2}", "{1, 3}"),
+        ("datetime.timedelta(1)", "datetime.timedelta(2)"),
+        ("Listed([1], 1)", "Listed([1], 2)"),
+        ("Listed([1], 1)", "Listed([2], 1)"),
+        ("functools.lru_cache(helper)", "functools.lru_cache(other)"),
+        ("print", "len"),
+        ("int", "float"),
+        ("json", "csv"),
+    ],
+)
+def test_captured_values_count_by_what_they_hold(sandbox, one, two):
+    """The value alone is told apart: what the source says of it is left out of the comparison."""
+    source = (
+        "import csv, datetime, functools, json, re, numpy\n"
+        "class Listed(list):\n"
+        "    def __init__(self, items, n):\n        super().__init__(items)\n        self.n = n\n"
+        "def helper(x): return 1\n"
+        "def other(x): return 2\n"
+        "def make(v):\n    def inner(x): return v\n    return inner\n"
+        "work = make(VALUE)\n"
+    )
+    codes = []
+    for value in (one, two, one):
+        sandbox.write({"steps.py": source.replace("VALUE", value)})
+        parts = sandbox.code("steps:work").parts
+        codes.append(
+            {label: part.digest for label, part in parts.items() if label.startswith(("closure", "receiver", "["))}
+        )
+        codes[-1].update({label: part.digest for label, part in parts.items() if " of closure" in label})
+        codes[-1].update(
+            {label: part.digest for label, part in parts.items() if label.endswith(("::helper", "::other"))}
+        )
+    assert codes[0] != codes[1]
+    assert codes[0] == codes[2]
+
+
+def test_a_dispatchers_cache_does_not_count(sandbox):
+    sandbox.write(
+        {
+            "steps.py": "from functools import singledispatch\n@singledispatch\ndef show(x): return 0\n"
+            "def make(v):\n    def inner(x): return v(x)\n    return inner\nwork = make(show)\n"
+        }
+    )
+    work = sandbox.load("steps:work")
+    before = fingerprint(work, sandbox.project, str, Stamps())
+    assert work(1) == 0
+    assert before.differences(fingerprint(work, sandbox.project, str, Stamps())) == []
+
+
 def test_values_in_a_circle_end(sandbox):
     sandbox.write(
         {

@@ -7,12 +7,14 @@ The source says what a factory made by ``make(3)`` does; only the object knows t
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import json
 import os
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from headrace.core.project import file_of
@@ -23,6 +25,8 @@ Encode = Callable[[object], object]
 """Encodes a value as JSON data in one canonical form; raises for what it can't encode."""
 
 _MAX_OBJECTS = 10_000
+_CACHES = (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+"""What these hold comes and goes: ``singledispatch`` keeps what it has looked up so far in one."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -68,10 +72,12 @@ class Values:
             self.parts[where] = sha256("module", item.__name__)
             self._reach.reach_whole(item.__name__)
         elif isinstance(item, (types.BuiltinFunctionType, types.MethodWrapperType, types.WrapperDescriptorType)):
-            self.parts[where] = sha256(
-                "builtin", getattr(item, "__qualname__", ""), str(getattr(item, "__module__", ""))
-            )
-            self._foreign(getattr(item, "__module__", None))
+            home = getattr(item, "__module__", None)
+            self.parts[where] = sha256("builtin", getattr(item, "__qualname__", ""), str(home))
+            self._foreign(home)
+            owner = getattr(item, "__self__", None)
+            if owner is not None and not isinstance(owner, types.ModuleType):
+                self._push(owner, f"receiver of {where}")
         else:
             self._value(item, where)
 
@@ -167,7 +173,7 @@ class Values:
             self._class(kind, f"type of {where}")
         if self._encoded(value, where):
             return
-        children = _children(value)
+        children = [] if isinstance(value, _CACHES) else _children(value)
         self.parts[where] = sha256("made of", kind.__module__, kind.__qualname__, *(name for name, _ in children))
         for name, child in children:
             self._push(child, f"{name} of {where}")
@@ -231,13 +237,31 @@ def _global_names(code: types.CodeType) -> set[str]:
 
 
 def _children(value: object) -> list[tuple[str, Any]]:
-    """Give what an object holds, for one that the codec refuses: items, or attributes."""
+    """Give what an object holds, for one that the codec refuses: items and attributes, or what pickle would keep."""
+    held = [*_items(value), *_attributes(value)]
+    if held or isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return held
+    try:
+        reducer = copyreg.dispatch_table.get(type(value))
+        reduced: Any = reducer(value) if reducer is not None else value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001 - whatever a class raises: the object can't be taken apart
+        return []
+    return [("rebuilt from", reduced)] if isinstance(reduced, str) else list(_numbered(reduced[1:3]))
+
+
+def _items(value: object) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping):
         return [(f"[{_short(key)}]", item) for key, item in value.items()]
     if isinstance(value, (set, frozenset)):
         return sorted(((f"{{{_short(item)}}}", item) for item in value), key=lambda pair: pair[0])
-    if isinstance(value, Iterable) and isinstance(value, (list, tuple)):
-        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    return list(_numbered(value)) if isinstance(value, (list, tuple)) else []
+
+
+def _numbered(values: Iterable[object]) -> Iterator[tuple[str, Any]]:
+    return ((f"[{index}]", item) for index, item in enumerate(values))
+
+
+def _attributes(value: object) -> list[tuple[str, Any]]:
     held = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
