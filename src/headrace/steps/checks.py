@@ -18,6 +18,10 @@ Severity = Literal["error", "warn"]
 """What a violation means: ``"error"`` sets the row aside, ``"warn"`` only counts it."""
 
 
+NUMBERS: tuple[Kind, ...] = ("integer", "number")
+TIMES: tuple[Kind, ...] = ("date", "datetime")
+
+
 class Check(Protocol):
     """One rule about a table.
 
@@ -38,6 +42,11 @@ class Check(Protocol):
     @property
     def rule(self) -> str:
         """The rule in words, such as ``"age within 18..110"``."""
+        ...
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at; empty for all."""
         ...
 
 
@@ -83,6 +92,11 @@ class IsKind:
         """The rule in words."""
         return f"{self.column} is {'an' if self.kind == 'integer' else 'a'} {self.kind}"
 
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class NotMissing:
@@ -100,6 +114,11 @@ class NotMissing:
     def rule(self) -> str:
         """The rule in words."""
         return f"{self.column} is there"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return ()
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows have none."""
@@ -132,6 +151,11 @@ class MissingShare:
     def rule(self) -> str:
         """The rule in words."""
         return f"at most {self.at_most:.3g} of {self.column} is missing"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +190,11 @@ class InRange:
         low = "" if self.at_least is None else str(self.at_least)
         high = "" if self.at_most is None else str(self.at_most)
         return f"{self.column} within {low}..{high}"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return TIMES if isinstance(self.at_least or self.at_most, date) else NUMBERS
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows lie outside."""
@@ -203,6 +232,14 @@ class OneOf:
         object.__setattr__(self, "values", tuple(self.values))
         if not self.values:
             raise DataError(f"OneOf({self.column!r}) lists no value", hint="list those that are allowed")
+        kinds = {type(value).__name__ for value in self.values}
+        if kinds == {"int", "float"}:
+            object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        elif len(kinds) > 1:
+            raise DataError(
+                f"OneOf({self.column!r}) lists values of several kinds: {', '.join(sorted(kinds))}",
+                hint="a column has one kind: list text, numbers or booleans",
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -214,6 +251,12 @@ class OneOf:
         """The rule in words."""
         more = f" and {len(self.values) - 8} more" if len(self.values) > 8 else ""
         return f"{self.column} one of {', '.join(str(v) for v in self.values[:8])}{more}"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        kinds = {type(value) for value in self.values}
+        return ("text",) if kinds == {str} else ("boolean",) if kinds == {bool} else NUMBERS
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows have another value."""
@@ -255,6 +298,11 @@ class Matches:
         """The rule in words."""
         return f"{self.column} like {self.pattern}"
 
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return ("text",)
+
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows don't match."""
         return ~values[self.column].str.contains(f"^(?:{self.pattern})$").fill_null(True)
@@ -277,6 +325,11 @@ class InOrder:
     def rule(self) -> str:
         """The rule in words."""
         return f"{self.earlier} not after {self.later}"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return (*NUMBERS, *TIMES)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows are the wrong way round."""
@@ -304,6 +357,11 @@ class Unique:
     def rule(self) -> str:
         """The rule in words."""
         return f"{' + '.join(self.key)} unique"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at."""
+        return ()
 
 
 CHECKS: tuple[type[Any], ...] = (IsKind, NotMissing, MissingShare, InRange, OneOf, Matches, InOrder, Unique)

@@ -194,7 +194,7 @@ def _threshold_reasons(evaluation: Evaluation, threshold: Threshold) -> list[Rea
 
 
 def _champion_reason(
-    champion: Champion, candidate: Model, test: object, trusts: Sequence[type]
+    champion: Champion, candidate: Model, test: Any, trusts: Sequence[type]
 ) -> tuple[Reason, str | None]:
     """Hold the candidate against the champion on the same rows."""
     run = current_run()
@@ -221,14 +221,14 @@ def _champion_reason(
     return Reason(words, margin >= -ROUNDING, own, theirs, margin, note), digest
 
 
-def _metric_of(model: Model, test: object, metric: str) -> float:
+def _metric_of(model: Model, test: Any, metric: str) -> float:
     card = model.card
     labels, _ = labels_of(test, card.target, card.positive, card.negative)
     scores: Any = model.scores(test)
     return metrics_of(labels, scores, card.threshold)[metric]
 
 
-def _fairness_reason(model: Model, test: object, limit: Fairness) -> Reason:
+def _fairness_reason(model: Model, test: Any, limit: Fairness) -> Reason:
     from headrace.steps.tables import need_columns, scan
 
     need_columns([limit.column], scan(test).collect_schema(), what="Fairness looks at")

@@ -89,6 +89,8 @@ def _typed(text: SeparatedText, declared: Mapping[str, Kind]) -> pl.LazyFrame:
     from polars.io.plugins import register_io_source
 
     need_columns(declared, text.columns, what="types= names")
+    if text.is_header_alone:
+        raise _no_rows(text.file)
     inference = infer(text.batches(), text.columns, declared)
     if inference.n_rows == 0:
         raise _no_rows(text.file)

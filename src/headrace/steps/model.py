@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from headrace.formats.table import TableLike
 
 
+DAY_MILLISECONDS = 86_400_000
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """A column that a model takes, as it was in the training rows."""
@@ -195,9 +198,10 @@ def _as_input(name: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
     if kind == "text":
         return nw.col(name).cast(nw.String)
     if kind in ("date", "datetime"):
-        # Both as days since 1970, the moment's time of day as the fraction.
-        seconds = nw.col(name).cast(nw.Datetime("us")).dt.timestamp("ms").cast(nw.Float64)
-        return seconds / 86_400_000.0
+        # Whole days since 1970, exact, and the time of day by a product: not all divide by a constant alike.
+        milliseconds = nw.col(name).cast(nw.Datetime("us")).dt.timestamp("ms")
+        days = (milliseconds // DAY_MILLISECONDS).cast(nw.Float64)
+        return days + (milliseconds % DAY_MILLISECONDS).cast(nw.Float64) * (1 / DAY_MILLISECONDS)
     return as_kind(name, dtype, "number")
 
 

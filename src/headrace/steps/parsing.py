@@ -13,7 +13,7 @@ from headrace.steps.kinds import Kind, kind_of
 if TYPE_CHECKING:
     import narwhals as nw
 
-NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+NUMBER = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 INTEGER = r"^[+-]?[0-9]{1,18}(\.0*)?$"
 DAY = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
@@ -26,7 +26,12 @@ def as_kind(column: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
     """
     import narwhals as nw
 
-    value = nw.col(column)
+    return _as_kind(nw.col(column), column, dtype, kind).alias(column)
+
+
+def _as_kind(value: nw.Expr, column: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
+    import narwhals as nw
+
     found = kind_of(dtype)
     if found == kind:
         return value if kind != "number" else _without_nan(value, dtype).cast(nw.Float64)
@@ -70,10 +75,10 @@ def _read_text(value: nw.Expr, kind: Kind) -> nw.Expr:
         return nw.when(value.str.contains(NUMBER)).then(value).cast(nw.Float64)
     if kind == "integer":
         # Through the digits before the point: a float would lose those past the fifteenth.
-        return nw.when(value.str.contains(INTEGER)).then(value.str.replace(r"\..*$", "")).cast(nw.Int64)
+        return nw.when(value.str.contains(INTEGER)).then(value.str.replace_all(r"\..*$", "")).cast(nw.Int64)
     if kind == "date":
         return nw.when(_is_day(value, DAY)).then(value).str.to_datetime("%Y-%m-%d").cast(nw.Date)
-    moment = nw.when(_is_day(value, MOMENT)).then(value.str.replace(" ", "T", literal=True))
+    moment = nw.when(_is_day(value, MOMENT)).then(value.str.replace_all(" ", "T", literal=True))
     return moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f").cast(nw.Datetime("us"))
 
 

@@ -105,7 +105,7 @@ class StripEnd:
         _need_text(frame, self.column, "StripEnd")
         # As a character class, which the engines' regular expressions all read alike.
         ending = "".join(f"[{sign}]" if sign not in "^\\]" else re.escape(sign) for sign in self.ending)
-        return frame.with_columns(nw.col(self.column).str.replace(f"{ending}$", ""))
+        return frame.with_columns(nw.col(self.column).str.replace_all(f"{ending}$", ""))
 
 
 @dataclass(frozen=True, slots=True)

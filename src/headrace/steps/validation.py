@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.core.errors import DataError
 from headrace.core.step import step
 from headrace.formats.table import Table, TableLike
-from headrace.steps.checks import Check, Finding, Findings, IsKind, MissingShare, Unique
+from headrace.steps.checks import TIMES, Check, Finding, Findings, IsKind, MissingShare, Unique
+from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.parsing import as_kind, plain_value
 from headrace.steps.rooms import with_repeats
 from headrace.steps.tables import collect, need_columns, scan, table_of
@@ -101,9 +102,13 @@ class _Suite:
         for check in checks:
             need_columns(check.columns, names, what=f"The rule '{check.rule}' looks at")
         kinds = {check.column: check.kind for check in checks if isinstance(check, IsKind)}
+        for check in checks:
+            _refuse_kind(check, {name: kinds.get(name) or kind_of(schema[name]) for name in check.columns})
         read = {name: as_kind(name, schema[name], kind) for name, kind in kinds.items()}
         looked_at = {name for check in checks for name in check.columns}
         values = {name: nw.col(f"_as_{name}") for name in looked_at}
+        if not checks:
+            return cls(frame, names, checks, read)
         frame = frame.with_columns(
             *(read.get(name, plain_value(name, schema[name])).alias(f"_as_{name}") for name in sorted(looked_at))
         )
@@ -125,34 +130,44 @@ class _Suite:
             if check.severity == "error" and not isinstance(check, MissingShare)
         ]
 
-    def is_bad(self) -> nw.Expr:
+    def is_bad(self) -> nw.Expr | None:
+        """Say which rows break a rule; None where no rule can be broken."""
         import narwhals as nw
 
-        return nw.any_horizontal(nw.lit(False), *(nw.col(f"_bad_{n}") for n in self._blamed()), ignore_nulls=True)
+        blamed = [nw.col(f"_bad_{n}") for n in self._blamed()]
+        return nw.any_horizontal(*blamed, ignore_nulls=True) if blamed else None
 
     def good(self) -> Lazy:
         """The rows that break nothing."""
         import narwhals as nw
 
-        columns = [nw.col(f"_as_{name}").alias(name) if name in self.read else nw.col(name) for name in self.names]
-        return self.frame.filter(~self.is_bad()).select(*columns)
+        is_bad = self.is_bad()
+        kept = self.frame if is_bad is None else self.frame.filter(~is_bad)
+        return kept.select(
+            *(nw.col(f"_as_{name}").alias(name) if name in self.read else nw.col(name) for name in self.names)
+        )
 
     def quarantined(self) -> Lazy:
         """The rows that break something, as they came, with the rules that they break."""
         import narwhals as nw
 
+        is_bad = self.is_bad()
+        if is_bad is None:
+            return self.frame.head(0).select(*self.names, nw.lit("").alias(REASON))
         rules = [nw.when(nw.col(f"_bad_{n}")).then(nw.lit(self.checks[n].rule)) for n in self._blamed()]
-        reason = nw.concat_str(*rules, separator="; ", ignore_nulls=True) if rules else nw.lit("")
-        return self.frame.filter(self.is_bad()).select(*self.names, reason.alias(REASON))
+        reason = nw.concat_str(*rules, separator="; ", ignore_nulls=True)
+        return self.frame.filter(is_bad).select(*self.names, reason.alias(REASON))
 
     def findings(self) -> Findings:
         """Count what each check found, in one scan, and fetch examples of what is wrong."""
         import narwhals as nw
 
         counts = {f"bad_{n}": nw.col(f"_bad_{n}").cast(nw.Int64).sum() for n in range(len(self.checks))}
-        totals = self.frame.select(nw.len().alias("rows"), self.is_bad().cast(nw.Int64).sum().alias("bad"), **counts)
-        row = collect(totals).row(0, named=True)
-        n_rows, n_bad = row["rows"], row["bad"] or 0
+        is_bad = self.is_bad()
+        if is_bad is not None:
+            counts["bad"] = is_bad.cast(nw.Int64).sum()
+        row = collect(self.frame.select(nw.len().alias("rows"), **counts)).row(0, named=True)
+        n_rows, n_bad = row["rows"], row.get("bad") or 0
         found = tuple(self._finding(n, check, row[f"bad_{n}"] or 0, n_rows) for n, check in enumerate(self.checks))
         return Findings(n_rows, n_rows - n_bad, n_bad, found)
 
@@ -170,6 +185,19 @@ class _Suite:
 
         first = collect(self.frame.filter(nw.col(f"_bad_{number}")).select(*check.columns).head(N_EXAMPLES))
         return tuple(", ".join(_shown(value) for value in row) for row in first.iter_rows())
+
+
+def _refuse_kind(check: Check, kinds: Mapping[str, Kind | None]) -> None:
+    """Raise DataError where a check looks at a column of a kind that it can't compare."""
+    wrong = next((name for name, kind in kinds.items() if check.takes and kind not in check.takes), None)
+    if wrong is not None:
+        raise DataError(
+            f"The rule '{check.rule}' is for columns of kind {' or '.join(check.takes)}, "
+            f"but {wrong!r} is {kinds[wrong] or 'of no kind that is checked'}",
+            hint=f"add IsKind({wrong!r}, {check.takes[0]!r}), which sets the rows aside that can't be read so",
+        )
+    if len(check.takes) > 2 and len({kind in TIMES for kind in kinds.values()}) > 1:
+        raise DataError(f"The rule '{check.rule}' compares a time with a number", hint="name two times or two numbers")
 
 
 def _shown(value: object) -> str:

@@ -90,7 +90,8 @@ def _days(value: Any) -> float:
         moment = datetime(value.year, value.month, value.day)
     if moment.tzinfo is not None:
         moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return ((moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1)) / 86_400_000.0
+    days, rest = divmod((moment - datetime(1970, 1, 1)) // timedelta(milliseconds=1), 86_400_000)
+    return days + rest * (1 / 86_400_000)
 
 
 def read_rows(text: str) -> list[dict[str, Any]]:

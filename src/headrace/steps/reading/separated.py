@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError
-from headrace.steps.reading.sniffing import Sniffed, open_bytes
+from headrace.steps.reading.sniffing import HEAD_BYTES, Sniffed, open_bytes
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +34,15 @@ class SeparatedText:
     has_header: bool
     encoding: str
     missing: tuple[str, ...]
+
+    @property
+    def is_header_alone(self) -> bool:
+        """Whether there is nothing after the header, seen in a file that is read whole already."""
+        if len(self.file.head) >= HEAD_BYTES or not self.has_header:
+            return False
+        text = self.file.head.decode(self.encoding, errors="replace").removeprefix("\ufeff")
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
+        return sum(1 for row in rows if row) < 2
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Read the rows in order, in batches of a few megabytes, every column as text.

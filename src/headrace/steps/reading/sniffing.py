@@ -109,9 +109,16 @@ def _head(path: Path) -> tuple[bytes, bool]:
         return head, False
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        return unpacker.decompress(head, HEAD_BYTES), True
+        unpacked = unpacker.decompress(head, HEAD_BYTES)
     except zlib.error as error:
-        raise DataError(f"{path.name!r} is a damaged gzip file: {error} ({path})", hint="fetch it again") from error
+        raise _damaged(path, str(error)) from error
+    if not unpacked and not unpacker.eof:
+        raise _damaged(path, "it unpacks to nothing")
+    return unpacked, True
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(f"{path.name!r} is a damaged gzip file: {problem} ({path})", hint="fetch it again")
 
 
 def _missing(path: Path) -> DataError:

@@ -1,0 +1,243 @@
+"""Good rows go on, bad ones are set aside, and none is lost."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.core.errors import DataError
+from headrace.formats.table import Table
+from headrace.steps import validate
+from headrace.steps.checks import (
+    CHECKS,
+    InOrder,
+    InRange,
+    IsKind,
+    Matches,
+    MissingShare,
+    NotMissing,
+    OneOf,
+    Unique,
+    read_checks,
+)
+
+INF, NAN = float("inf"), float("nan")
+
+
+def run(columns: dict[str, Any], *checks: Any, most: float = 1.0) -> tuple[list[Any], list[Any], Any]:
+    good, aside, findings = validate(pl.DataFrame(columns, strict=False), checks, max_bad_share=most)
+    return good.polars().collect().rows(), aside.polars().collect().rows(), findings
+
+
+@pytest.mark.parametrize(
+    ("check", "values", "bad"),
+    [
+        (NotMissing("v"), ["a", None, ""], [1]),
+        (NotMissing("v"), [1.0, None, NAN], [1, 2]),
+        (InRange("v", 0, 10), [0.0, 10.0, -0.1, 10.1, None, NAN, INF, -INF], [2, 3, 6, 7]),
+        (InRange("v", at_least=0), [5.0, -5.0, INF, -INF], [1, 2, 3]),
+        (InRange("v", at_most=0), [5, -5, None], [0]),
+        (InRange("v", "2024-01-01", "2024-12-31"), [date(2023, 12, 31), date(2024, 5, 5), None], [0]),
+        (OneOf("v", ("a", "b")), ["a", "c", None, "A"], [1, 3]),
+        (OneOf("v", (1, 2)), [1, 3, None], [1]),
+        (Matches("v", "a+|b"), ["aa", "b", "ab", "xaa", None, ""], [2, 3, 5]),
+        (Unique(("v",)), ["a", "b", "a", None, None, "a"], [2, 5]),
+    ],
+)
+def test_which_rows_break_a_rule(check: Any, values: list[Any], bad: list[int]) -> None:
+    columns = {"row": list(range(len(values))), "v": values}
+    good, aside, findings = run(columns, check)
+    assert [row[0] for row in aside] == bad
+    assert [row[0] for row in good] == [row for row in range(len(values)) if row not in bad]
+    assert all(row[-1] == check.rule for row in aside)
+    (finding,) = findings.findings
+    assert (finding.n_bad, finding.share) == (len(bad), len(bad) / len(values))
+
+
+def test_two_columns_in_order() -> None:
+    _, aside, _ = run({"a": [1, 2, None, 4], "b": [2, 1, 1, 4]}, InOrder("a", "b"))
+    assert aside == [(2, 1, "a not after b")]
+
+
+def test_keys_of_two_columns() -> None:
+    _, aside, _ = run({"a": [1, 1, 1, 1], "b": ["x", "y", "x", None], "n": [0, 1, 2, 3]}, Unique(("a", "b")))
+    assert aside == [(1, "x", 2, "a + b unique")]
+
+
+def test_is_kind_reads_the_column_for_the_other_checks_and_for_the_good_rows() -> None:
+    good, aside, findings = run(
+        {"age": ["30", "x", "200", None], "day": ["2024-01-01", "2024-01-02", "2024-01-03", "2024-02-30"]},
+        IsKind("age", "integer"),
+        InRange("age", 0, 120),
+        IsKind("day", "date"),
+    )
+    assert good == [(30, date(2024, 1, 1))]
+    assert aside == [
+        ("x", "2024-01-02", "age is an integer"),
+        ("200", "2024-01-03", "age within 0..120"),
+        (None, "2024-02-30", "day is a date"),
+    ]
+    assert [finding.examples for finding in findings.findings] == [("'x'",), ("'200'",), ("'2024-02-30'",)]
+
+
+def test_several_reasons_stand_together() -> None:
+    _, aside, findings = run({"a": [-1, 1, 1]}, InRange("a", 0, 9), OneOf("a", (1,)), Unique(("a",)))
+    assert aside == [(-1, "a within 0..9; a one of 1"), (1, "a unique")]
+    assert (findings.n_rows, findings.n_good, findings.n_quarantined) == (3, 1, 2)
+
+
+def test_a_warning_only_counts() -> None:
+    good, aside, findings = run({"a": [1, -1]}, InRange("a", 0, 9, severity="warn"))
+    assert (len(good), aside) == (2, [])
+    assert (findings.findings[0].n_bad, findings.findings[0].passed) == (1, False)
+
+
+def test_at_most_five_examples() -> None:
+    _, _, findings = run({"a": list(range(-9, 0))}, InRange("a", 0))
+    assert findings.findings[0].examples == ("-9", "-8", "-7", "-6", "-5")
+
+
+def test_missing_share_looks_at_the_whole() -> None:
+    good, aside, findings = run({"a": [1, None, None, 4]}, MissingShare("a", 0.5))
+    assert (len(good), len(aside), findings.findings[0].passed, findings.findings[0].share) == (4, 0, True, 0.5)
+    with pytest.raises(DataError, match=r"'at most 0.4 of a is missing' must hold, but 50.0% is \(2 of 4 rows\)"):
+        run({"a": [1, None, None, 4]}, MissingShare("a", 0.4))
+    _, _, findings = run({"a": [1, None, None, 4]}, MissingShare("a", 0.4, severity="warn"))
+    assert not findings.findings[0].passed
+
+
+def test_too_many_bad_rows_stop_the_step() -> None:
+    columns = {"id": range(10), "a": [-1] * 3 + [1] * 7, "s": ["x"] * 2 + ["y"] * 8}
+    assert len(run(columns, InRange("a", 0), most=0.3)[1]) == 3
+    with pytest.raises(DataError) as caught:
+        run(columns, InRange("a", 0), OneOf("s", ("y",)), most=0.29)
+    text = str(caught.value)
+    assert "3 of 10 rows (30.0%) break rules, more than max_bad_share=0.29 allows" in text
+    assert "a within 0..: 3 rows, such as -1, -1, -1; s one of y: 2 rows, such as 'x', 'x'" in text
+    worst = [line for line in text.splitlines() if line.startswith("  ")]
+    assert worst == [
+        "  id=0, a=-1, s='x' → a within 0..; s one of y",
+        "  id=1, a=-1, s='x' → a within 0..; s one of y",
+        "  id=2, a=-1, s='y' → a within 0..",
+    ]
+
+
+def test_an_empty_table_passes() -> None:
+    good, aside, findings = run({"a": pl.Series([], dtype=pl.Int64)}, InRange("a", 0, 1), most=0.0)
+    assert (good, aside, findings.n_rows, findings.findings[0].share) == ([], [], 0, 0.0)
+
+
+def test_without_checks_all_rows_are_good() -> None:
+    good, aside, findings = run({"a": [1, 2]}, most=0.0)
+    assert (len(good), aside, findings.findings) == (2, [], ())
+
+
+@given(
+    st.lists(
+        st.tuples(st.none() | st.integers(-3, 3), st.none() | st.sampled_from(["a", "b", "c", "1", "2.5"])), max_size=30
+    )
+)
+def test_no_row_is_lost_or_doubled(rows: list[tuple[int | None, str | None]]) -> None:
+    frame = pl.DataFrame(
+        {"n": range(len(rows)), "v": [v for v, _ in rows], "s": [s for _, s in rows]},
+        schema={"n": pl.Int64, "v": pl.Int64, "s": pl.String},
+    )
+    checks = [InRange("v", -1, 2), OneOf("s", (1, 2.5)), Unique(("v", "s")), NotMissing("v"), IsKind("s", "number")]
+    good, aside, findings = validate(frame, checks, max_bad_share=1.0)
+    kept, set_aside = good.polars().collect(), aside.polars().collect()
+    assert sorted([*kept["n"], *set_aside["n"]]) == list(range(len(rows)))
+    assert kept["n"].is_sorted() and set_aside["n"].is_sorted()
+    assert (findings.n_good, findings.n_quarantined) == (len(kept), len(set_aside))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InRange("a"), r"InRange\('a'\) has no bound.\nHint: give at_least, at_most or both"),
+        (lambda: InRange("a", 2, 1), "at_least <= at_most must hold, but got 2 and 1 for 'a'"),
+        (lambda: InRange("a", "soon"), r"'soon' is no day or moment \(at_least of 'a'\)"),
+        (
+            lambda: validate(pl.DataFrame({"a": ["1"]}), [InRange("a", 0)]),
+            r"The rule 'a within 0..' is for columns of kind integer or number, but 'a' is text.\n"
+            r"Hint: add IsKind\('a', 'integer'\), which sets the rows aside that can't be read so",
+        ),
+        (
+            lambda: validate(pl.DataFrame({"a": [1]}), [OneOf("a", ("x",))]),
+            "The rule 'a one of x' is for columns of kind text, but 'a' is integer",
+        ),
+        (
+            lambda: validate(pl.DataFrame({"a": [1], "b": [date(2024, 1, 1)]}), [InOrder("a", "b")]),
+            "The rule 'a not after b' compares a time with a number",
+        ),
+        (lambda: OneOf("a", ("x", 1)), r"OneOf\('a'\) lists values of several kinds: int, str"),
+        (lambda: OneOf("a", ()), r"OneOf\('a'\) lists no value"),
+        (lambda: Unique(()), r"Unique\(\) names no column"),
+        (lambda: MissingShare("a", 20), "0 <= at_most <= 1 must hold, but got at_most=20.\nHint: give a share"),
+        (lambda: IsKind("a", "float"), "Column 'a' is declared as 'float', which is no kind of column"),  # type: ignore[arg-type]
+        (lambda: IsKind("a", "date", severity="warn"), "can't only warn: a column has one kind"),
+        (lambda: Matches("a", "("), r"'\(' is no regular expression: .* \(column 'a'\)"),
+        (lambda: Matches("a", "(?=x)"), "uses look-around or a back-reference .*\nHint: engines that read tables"),
+        (
+            lambda: validate(Table.of(pl.DataFrame({"a": [1]})), [], max_bad_share=10),
+            "0 <= max_bad_share <= 1 must hold",
+        ),
+        (
+            lambda: validate(pl.DataFrame({"age": [1]}), [InRange("ages", 0)]),
+            r"The rule 'ages within 0..' looks at column 'ages', .*\nHint: did you mean 'age'\?",
+        ),
+        (
+            lambda: validate(pl.DataFrame({"reason": [1]}), []),
+            "The table has a column 'reason', which the rows set aside",
+        ),
+    ],
+)
+def test_what_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        make()
+
+
+def test_checks_from_a_parameter_file() -> None:
+    plain = [
+        {"check": "InRange", "column": "age", "at_least": 18, "at_most": 110},
+        {"check": "Unique", "key": ["a", "b"]},
+        {"check": "OneOf", "column": "s", "values": ["x"], "severity": "warn"},
+    ]
+    assert read_checks(plain) == (InRange("age", 18, 110), Unique(("a", "b")), OneOf("s", ("x",), "warn"))
+    for wrong, message in (
+        ({"check": "InRnge", "column": "a"}, r"There is no check 'InRnge'.\nHint: did you mean 'InRange'\?"),
+        ({"column": "a"}, r"\{'column': 'a'\} names no check.\nHint: such as check = 'IsKind'"),
+        ({"check": "InRange", "colum": "a"}, r"InRange has no 'colum'.\nHint: did you mean 'column'\?"),
+        ({"check": "OneOf", "column": "a"}, "OneOf needs 'values', but got "),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_checks([wrong])
+
+
+def test_every_check_says_its_rule_and_columns() -> None:
+    made = [
+        IsKind("a", "number"),
+        NotMissing("a"),
+        MissingShare("a", 0.1),
+        InRange("a", 0, 1),
+        OneOf("a", tuple(range(20))),
+        Matches("a", "x"),
+        InOrder("a", "b"),
+        Unique(("a",)),
+    ]
+    assert [type(check) for check in made] == list(CHECKS)
+    assert [check.rule for check in made] == [
+        "a is a number",
+        "a is there",
+        "at most 0.1 of a is missing",
+        "a within 0..1",
+        "a one of 0, 1, 2, 3, 4, 5, 6, 7 and 12 more",
+        "a like x",
+        "a not after b",
+        "a unique",
+    ]
+    assert all("a" in check.columns for check in made)
