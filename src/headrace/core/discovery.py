@@ -13,7 +13,7 @@ What can't be seen, and so isn't counted:
 """
 
 # Paths are plain strings here: building a Path for each file of a project takes milliseconds.
-# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH113, PTH116, PTH118, PTH120, PTH109
+# ruff: noqa: PTH100, PTH110, PTH111, PTH112, PTH116, PTH118, PTH120
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
+from headrace.core.discovery_hub import CARRIERS, HUB, unseen
 from headrace.core.project import Project
 from headrace.core.reach_normal import words
 from headrace.core.stamps import Stamps
+
+__all__ = ["Discovered", "Recorder", "unseen"]
 
 ABSENT = "absent"
 UNSTABLE = "changed while it was read"
@@ -66,10 +68,6 @@ _CODE_READERS = (
     "pkgutil",
     "runpy",
     "zipimport",
-)
-_CARRIERS = ("os", "_collections_abc", "collections.abc", "headrace.core.discovery", "abc", "contextlib", "_weakrefset")
-_EVENTS = frozenset(
-    {"open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "sqlite3.connect", "subprocess.Popen"}
 )
 
 
@@ -170,11 +168,11 @@ class Recorder:
 
     def start(self) -> None:
         """Begin to watch."""
-        _HUB.add(self)
+        HUB.add(self)
 
     def stop(self) -> None:
         """Cease to watch. What was seen stays."""
-        _HUB.remove(self)
+        HUB.remove(self)
 
     def __enter__(self) -> Recorder:
         self.start()
@@ -193,7 +191,7 @@ class Recorder:
             variables = dict(self._environment)
             names = self._all_names
         files = {}
-        with _HUB.paused():
+        with HUB.paused():
             for path, status in seen.items():
                 digest = _file_digest(Path(path), stamps)
                 files[self._project.relative(path)] = digest if status == _status(path) else UNSTABLE
@@ -225,9 +223,11 @@ class Recorder:
                 self._written.add(path)
             if truncates or path in self._written or path in self._files:
                 return
-        caller = _caller(frame, _CARRIERS)
+        caller = _caller(frame, CARRIERS)
         if path.endswith((".py", ".pyc")) and caller.startswith(_CODE_READERS):
             return
+        if caller == "shutil" and not status:
+            return  # a removal of a tree opens its folders by names that are relative to another
         if self._is_library_file(path, frame) or os.path.isdir(path):
             return
         with self._lock:
@@ -235,7 +235,7 @@ class Recorder:
 
     def listed(self, path: str, frame: FrameType | None) -> None:
         """Note that a folder is about to be listed."""
-        if self._is_ignored(path) or _caller(frame, _CARRIERS).startswith(_CODE_READERS):
+        if self._is_ignored(path) or _caller(frame, CARRIERS).startswith(_CODE_READERS):
             return
         if self._is_library_file(path, frame):
             return
@@ -244,16 +244,20 @@ class Recorder:
             if self._listings.setdefault(path, names) != names:
                 self._listings[path] = None
 
-    def wrote(self, path: str) -> None:
-        """Note that the code made a file or folder itself: reading it is no dependency."""
+    def made(self, path: str, source: str | None) -> None:
+        """Note a folder that the code makes, or a file that it renames: its own, if the file was before.
+
+        Reading what the code made itself is no dependency.
+        """
         with self._lock:
-            if path not in self._files:
+            is_own = source in self._written if source is not None else not os.path.exists(path)
+            if is_own and path not in self._files:
                 self._written.add(path)
 
-    def has_written(self, path: str) -> bool:
-        """Say whether the code made a file itself."""
-        with self._lock:
-            return path in self._written
+    def commanded(self, path: str, frame: FrameType | None) -> None:
+        """Note a file that is named on a child's command line; a project's counts."""
+        if self._project.inside(path) is not None:
+            self.opened(path, writes=False, truncates=False, frame=frame)
 
     def read_variable(self, name: str, value: str | None, frame: FrameType | None) -> None:
         """Note that an environment variable is read."""
@@ -309,7 +313,7 @@ class Recorder:
 
     def _is_own_read(self, frame: FrameType | None) -> bool:
         """Say whether the project's code reads a variable itself, and not a library that it calls."""
-        while frame is not None and frame.f_globals.get("__name__") in _CARRIERS:
+        while frame is not None and frame.f_globals.get("__name__") in CARRIERS:
             frame = frame.f_back
         return frame is not None and self._project.is_project_file(frame.f_code.co_filename)
 
@@ -318,219 +322,8 @@ class Recorder:
             return [name for name in names if os.path.join(folder, name.rstrip("/")) not in self._written]
 
 
-class _Hub:
-    """The one place that the interpreter's hook reports to. An audit hook can't be removed, so it is added once."""
-
-    def __init__(self) -> None:
-        self._recorders: tuple[Recorder, ...] = ()
-        self._lock = threading.Lock()
-        self._local = threading.local()
-        self._is_hooked = False
-
-    @property
-    def is_on(self) -> bool:
-        return bool(self._recorders) and not getattr(self._local, "is_busy", False)
-
-    def add(self, recorder: Recorder) -> None:
-        with self._lock:
-            if recorder not in self._recorders:
-                self._recorders = (*self._recorders, recorder)
-            if not self._is_hooked:
-                self._is_hooked = True
-                sys.addaudithook(self.audit)
-            _watch_environment()
-
-    def remove(self, recorder: Recorder) -> None:
-        with self._lock:
-            self._recorders = tuple(known for known in self._recorders if known is not recorder)
-            if not self._recorders:
-                _unwatch_environment()
-
-    def paused(self) -> _Pause:
-        return _Pause(self._local)
-
-    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._recorders or event not in _EVENTS or getattr(self._local, "is_busy", False):
-            return
-        with self.paused():
-            try:
-                self._report(event, arguments, sys._getframe(1))
-            except (OSError, ValueError, TypeError, IndexError):
-                return  # a path that isn't one: the call itself will say so
-
-    def _report(self, event: str, arguments: tuple[Any, ...], frame: FrameType | None) -> None:
-        if event == "open":
-            path = _as_path(arguments[0])
-            writes, truncates = _intent(arguments[1], arguments[2])
-            for recorder in self._recorders if path is not None else ():
-                recorder.opened(str(path), writes=writes, truncates=truncates, frame=frame)
-        elif event in ("os.listdir", "os.scandir"):
-            path = _as_path(os.curdir if arguments[0] is None else arguments[0])
-            for recorder in self._recorders if path is not None else ():
-                recorder.listed(str(path), frame)
-        elif event in ("os.mkdir", "os.rename"):
-            self._report_made(event, arguments)
-        elif event == "sqlite3.connect":
-            path = _as_path(arguments[0])
-            for recorder in self._recorders if path is not None and os.path.isfile(path) else ():
-                recorder.opened(str(path), writes=False, truncates=False, frame=frame)
-        else:
-            self._report_command(arguments, frame)
-
-    def _report_made(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """A new folder is the code's own; a renamed file is if it was before."""
-        source, made = _as_path(arguments[0]), _as_path(arguments[1 if event == "os.rename" else 0])
-        for recorder in self._recorders if source is not None and made is not None else ():
-            if event == "os.rename" and not recorder.has_written(str(source)):
-                continue
-            if event == "os.rename" or not os.path.exists(str(made)):
-                recorder.wrote(str(made))
-
-    def _report_command(self, arguments: tuple[Any, ...], frame: FrameType | None) -> None:
-        words = [arguments[0], *(arguments[1] if isinstance(arguments[1], (list, tuple)) else [arguments[1]])]
-        folder = arguments[2] or os.getcwd()
-        for word in words:
-            path = _as_path(word, folder) if isinstance(word, (str, os.PathLike)) else None
-            for recorder in self._recorders if path is not None and os.path.isfile(path) else ():
-                if recorder._project.inside(str(path)) is not None:
-                    recorder.opened(str(path), writes=False, truncates=False, frame=frame)
-
-    def walk_to(self, name: object, frame: FrameType | None) -> None:
-        """Note the variable that a walk through the environment has come to, and the instruction that walks."""
-        if getattr(self._local, "is_busy", False):
-            return  # our own walk, made while the code reads one variable: the next read of it must count too
-        self._local.passed = name
-        if name is not None:
-            self._local.walker = _instruction(frame)
-
-    def is_walking(self, name: object, frame: FrameType | None) -> bool:
-        """Say whether a variable is read by a walk through all of them (``dict(os.environ)``), which counts as one."""
-        if name == getattr(self._local, "passed", None):
-            return True
-        return getattr(self._local, "walker", None) == _instruction(frame)
-
-    def variable(self, name: object, frame: FrameType | None) -> None:
-        if not self.is_on or not isinstance(name, (str, bytes)) or self.is_walking(name, frame):
-            return
-        text = os.fsdecode(name)
-        with self.paused():
-            value = _plain_environment().get(text)
-            for recorder in self._recorders:
-                recorder.read_variable(text, value, frame)
-
-    def all_variables(self) -> None:
-        if self.is_on:
-            with self.paused():
-                variables = _plain_environment()
-                for recorder in self._recorders:
-                    recorder.read_all_variables(variables)
-
-    def set_variable(self, name: object) -> None:
-        if self.is_on and isinstance(name, (str, bytes)):
-            for recorder in self._recorders:
-                recorder.set_variable(os.fsdecode(name))
-
-
-class _Pause:
-    """Keeps the recorder's own reads out of the record, on this thread."""
-
-    def __init__(self, local: threading.local) -> None:
-        self._local = local
-        self._was_busy = False
-
-    def __enter__(self) -> None:
-        self._was_busy = getattr(self._local, "is_busy", False)
-        self._local.is_busy = True
-
-    def __exit__(self, *problem: object) -> None:
-        self._local.is_busy = self._was_busy
-
-
-# The interpreter has one environment and keeps an audit hook for life: so there is one hub a process.
-_HUB = _Hub()
-_PlainEnviron: type = type(os.environ)
-
-
-class _RecordingEnviron(_PlainEnviron):  # type: ignore[misc] # os._Environ is private; only its class is swapped
-    """``os.environ`` that reports what is read. Equal to the plain one in all else."""
-
-    def __getitem__(self, key: Any) -> Any:
-        _HUB.variable(key, sys._getframe(1))
-        return super().__getitem__(key)
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        _HUB.set_variable(key)
-        super().__setitem__(key, value)
-
-    def __delitem__(self, key: Any) -> None:
-        _HUB.variable(key, sys._getframe(1))
-        _HUB.set_variable(key)
-        super().__delitem__(key)
-
-    def __iter__(self) -> Iterator[Any]:
-        _HUB.all_variables()
-        try:
-            for key in super().__iter__():
-                _HUB.walk_to(key, sys._getframe(1))
-                yield key
-        finally:
-            _HUB.walk_to(None, None)
-
-    def __len__(self) -> int:
-        _HUB.all_variables()
-        return len(self._data)
-
-    def copy(self) -> dict[Any, Any]:
-        """Give a plain copy; the whole environment counts as read."""
-        _HUB.all_variables()
-        with _HUB.paused():
-            return dict(self)
-
-
-def unseen() -> AbstractContextManager[None]:
-    """Keep what this thread reads meanwhile out of every record: Headrace's own reads, made while a recorder watches."""
-    return _HUB.paused()
-
-
-def _watch_environment() -> None:
-    for environ in (os.environ, getattr(os, "environb", None)):
-        if environ is not None and type(environ) is _PlainEnviron:
-            environ.__class__ = _RecordingEnviron
-
-
-def _unwatch_environment() -> None:
-    for environ in (os.environ, getattr(os, "environb", None)):
-        if environ is not None and type(environ) is _RecordingEnviron:
-            environ.__class__ = _PlainEnviron
-
-
-def _plain_environment() -> dict[str, str]:
-    """Read the environment unseen."""
-    with _HUB.paused():
-        return dict(os.environ)
-
-
 def _is_ambient(name: str) -> bool:
     return name in AMBIENT or name.startswith(AMBIENT_STARTS)
-
-
-def _as_path(value: object, folder: str | os.PathLike[str] | None = None) -> str | None:
-    if isinstance(value, int) or not isinstance(value, (str, bytes, os.PathLike)):
-        return None
-    name = os.fsdecode(value)
-    if not name or name.startswith(":"):
-        return None
-    return os.path.abspath(os.path.join(folder, name) if folder is not None else name)
-
-
-def _intent(mode: object, flags: object) -> tuple[bool, bool]:
-    """Say of an open whether it writes, and whether what was there is lost."""
-    if isinstance(mode, str):
-        return any(letter in mode for letter in "wax+"), "w" in mode or "x" in mode
-    if isinstance(flags, int):
-        writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
-        return writes, bool(flags & os.O_TRUNC) or (bool(flags & os.O_EXCL) and writes)
-    return False, False
 
 
 def _library_folders() -> tuple[str, ...]:
@@ -546,14 +339,7 @@ def _is_standard(file: str) -> bool:
     return (file.startswith(folder) and "-packages" not in file) or file == __file__
 
 
-def _instruction(frame: FrameType | None) -> tuple[CodeType, int] | None:
-    """Name the instruction under way outside the modules that only pass a question on."""
-    while frame is not None and frame.f_globals.get("__name__") in _CARRIERS:
-        frame = frame.f_back
-    return (frame.f_code, frame.f_lasti) if frame is not None else None
-
-
-def _caller(frame: FrameType | None, passed: tuple[str, ...]) -> str:
+def _caller(frame: FrameType | None, passed: frozenset[str]) -> str:
     """Name the module that asked, those left aside that only pass the question on."""
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))

@@ -124,7 +124,7 @@ def _version_difference(name: str, before: str | None, after: str | None) -> lis
 
 
 class Fingerprinter:
-    """Makes fingerprints of many functions, reading each module once. It takes the sources as they are when first read."""
+    """Makes fingerprints of many functions; each module is read once, as it is then."""
 
     def __init__(
         self,
@@ -135,7 +135,7 @@ class Fingerprinter:
         distributions: Distributions | None = None,
         entry: Iterable[str] = (),
     ) -> None:
-        """``entry``: modules that a worker imports besides the function's own (the pipeline's): what they run counts."""
+        """``entry``: modules that a worker imports besides the function's own, the pipeline's: what they run counts."""
         self._distributions = distributions or Distributions()
         installed = tuple(sorted({*project.installed, *self._distributions.project_roots()}))
         self._project = Project(project.root, installed)

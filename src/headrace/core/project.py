@@ -117,7 +117,7 @@ class Project:
         return own
 
     def files(self, *, suffix: str | None = None) -> Iterator[str]:
-        """Yield the project's files as posix paths relative to the root, in order, skipping what isn't the project's."""
+        """Yield the project's own files as posix paths relative to the root, in one order everywhere."""
         stack = [""]
         while stack:
             prefix = stack.pop()
