@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import RunError, near_miss
 from headrace.engine.readable import stored_json
-from headrace.reports.texts import one_line, size
+from headrace.reports.texts import format_label, one_line, size
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact
@@ -32,7 +32,13 @@ def made_outputs(results: Mapping[str, NodeResult], outputs: Mapping[str, Ref]) 
 
 def output_row(store: Store, name: str, artifact: Artifact) -> Sequence[str]:
     """An output in columns: name, format, size, begin of its digest, and its value where that is short."""
-    return name, artifact.format, size(artifact.n_bytes), artifact.digest[:8], short_value(store, artifact)
+    return (
+        name,
+        format_label(artifact.format),
+        size(artifact.n_bytes),
+        artifact.digest[:8],
+        short_value(store, artifact),
+    )
 
 
 def short_value(store: Store, artifact: Artifact) -> str:

@@ -10,7 +10,7 @@ from headrace.reports.html import Html, el
 from headrace.reports.values import number
 
 SIDE = 190.0
-LEFT, TOP, RIGHT, BOTTOM = 34.0, 10.0, 10.0, 34.0
+LEFT, TOP, RIGHT, BOTTOM = 46.0, 10.0, 10.0, 34.0
 
 Json = Any
 Point = tuple[float, float]
@@ -119,4 +119,4 @@ def _range(value: float, pair: tuple[float, float]) -> Html | None:
     if not all(math.isfinite(item) and 0 <= item <= 1 for item in (value, low, high)):
         return None
     bar = el("span", class_="interval", style=f"left:{100 * low:.1f}%;width:{max(1.0, 100 * (high - low)):.1f}%")
-    return el("span", bar, el("span", class_="mean", style=f"left:{100 * value:.1f}%"), class_="scale")
+    return el("span", el("span", class_="mean", style=f"width:{100 * value:.1f}%"), bar, class_="scale")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def draw_graph(plan: Plan, results: Mapping[str, NodeResult]) -> Html:
     widths = {
         node.id: max(len(_name(node.id)), len(notes[node.id]) * 0.86, 7) * CHARACTER_WIDTH + 26 for node in plan.nodes
     }
-    edges = {(upper, node.id): _kind(node, upper) for node in plan.nodes for upper in node.upstream()}
+    edges = _edges(plan)
     layout = lay_out(widths, edges)
     width, height = layout.width + 2 * MARGIN, (layout.n_layers - 1) * LAYER_HEIGHT + NODE_HEIGHT + 2 * MARGIN
     return el(
@@ -46,7 +47,17 @@ def draw_graph(plan: Plan, results: Mapping[str, NodeResult]) -> Html:
 
 def kinds_of_edges(plan: Plan) -> set[str]:
     """Which kinds of edges there are: ``data``, ``when``, ``after``."""
-    return {_kind(node, upper) for node in plan.nodes for upper in node.upstream()}
+    return set(_edges(plan).values())
+
+
+def most_in_a_layer(plan: Plan) -> int:
+    """How many nodes stand side by side at most."""
+    layout = lay_out({node.id: 1.0 for node in plan.nodes}, _edges(plan))
+    return max(Counter(layout.layers.values()).values(), default=0)
+
+
+def _edges(plan: Plan) -> dict[tuple[str, str], str]:
+    return {(upper, node.id): _kind(node, upper) for node in plan.nodes for upper in node.upstream()}
 
 
 def _kind(node: Node, upper: str) -> str:

@@ -53,10 +53,11 @@ def _attribute(key: str, value: object) -> str:
 
 def table(head: Iterable[Child], rows: Iterable[Iterable[Child]], class_: str | None = None) -> Html:
     """A table; a cell that is an element ``td`` or ``th`` already stands as it is."""
-    top = el("thead", el("tr", [el("th", cell, scope="col") for cell in head]))
+    top = el("thead", el("tr", [_cell(cell, "th") for cell in head]))
     body = el("tbody", [el("tr", [_cell(cell) for cell in row]) for row in rows])
     return el("div", el("table", top, body, class_=class_), class_="scroll")
 
 
-def _cell(cell: Child) -> Html:
-    return cell if isinstance(cell, Html) and cell.startswith(("<td", "<th")) else el("td", cell)
+def _cell(cell: Child, name: str = "td") -> Html:
+    is_cell = isinstance(cell, Html) and cell.startswith(("<td", "<th"))
+    return Html(cell) if is_cell else el(name, cell, scope="col" if name == "th" else None)

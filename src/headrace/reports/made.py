@@ -16,18 +16,29 @@ if TYPE_CHECKING:
     from headrace.core.artifact import Artifact
     from headrace.stores.protocol import Store
 
+SHOWN_FORMATS = frozenset({"json", "figure", "svg", "html", "text"})
 MOST_BYTES_OF_A_PICTURE = 600_000
 MOST_BYTES_OF_A_PAGE = 400_000
 MOST_CHARACTERS_OF_A_TEXT = 8_000
-TALL_BYTES = 6_000
-"""A JSON value of more than this is folded away at first."""
+TALL_BYTES = 2_000
+"""JSON values of more than this are folded away at first."""
 
 
-def show_artifact(store: Store, artifact: Artifact) -> Html | None:
-    """An artifact's content, or None where it isn't of a kind that can be shown, is too large, or is gone."""
-    value = stored_json(store, artifact)
-    if value is not None:
-        return _show_json(value[0])
+def show_outputs(store: Store, outputs: Mapping[str, Artifact]) -> Html | None:
+    """What a node made, or None where nothing of it is of a kind that can be shown, small enough, and still there."""
+    found = {name: stored_json(store, artifact) for name, artifact in outputs.items()}
+    values = {name: value[0] for name, value in found.items() if value is not None}
+    parts: list[Html] = []
+    if values:
+        parts.append(_show_json(values["output"] if list(values) == ["output"] else values))
+    for name, artifact in outputs.items():
+        content = _show_file(store, artifact)
+        if content is not None:
+            parts.append(content if len(outputs) == 1 else el("div", el("h4", name), content, class_="part"))
+    return join(*parts) if parts else None
+
+
+def _show_file(store: Store, artifact: Artifact) -> Html | None:
     try:
         if artifact.format in ("figure", "svg"):
             return _picture(store, artifact)
@@ -40,9 +51,9 @@ def show_artifact(store: Store, artifact: Artifact) -> Html | None:
     return None
 
 
-def is_tall(artifact: Artifact) -> bool:
-    """Whether its content would push the rest of the page far down."""
-    return artifact.format == "json" and artifact.n_bytes > TALL_BYTES
+def is_tall(outputs: Mapping[str, Artifact]) -> bool:
+    """Whether what a node made would push the rest of the page far down."""
+    return sum(artifact.n_bytes for artifact in outputs.values() if artifact.format == "json") > TALL_BYTES
 
 
 def _show_json(value: Any) -> Html:

@@ -10,21 +10,23 @@ from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
 from headrace.engine.readable import text
 from headrace.engine.records import attempt_name
-from headrace.reports.drawing import MOST_NODES, draw_graph, kinds_of_edges
+from headrace.reports.drawing import MOST_NODES, draw_graph, kinds_of_edges, most_in_a_layer
 from headrace.reports.html import Child, Html, el, join, table
-from headrace.reports.made import is_tall, show_artifact
+from headrace.reports.made import SHOWN_FORMATS, is_tall, show_outputs
 from headrace.reports.outcomes import badge, run_badge
-from headrace.reports.texts import count, duration, last_lines, moment, one_line, size
+from headrace.reports.texts import count, duration, format_label, last_lines, moment, one_line, size
 from headrace.reports.timeline import draw_timeline
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact
+    from headrace.core.plan import Ref
     from headrace.engine.records import NodeResult
     from headrace.engine.view import RunView
     from headrace.engine.why import Explanation
 
 MOST_FAILURES = 8
 MOST_SHOWN = 60
+MOST_BESIDE = 3
 LOG_LINES = 20
 TRACEBACK_LINES = 40
 
@@ -96,13 +98,7 @@ def _rejection(view: RunView, node: str) -> Html:
     """What a gate said no to: its other outputs say why."""
     gate = view.plan.step_of(view.plan.by_id[node]).gate
     said = {name: artifact for name, artifact in view.results[node].outputs.items() if name != gate}
-    shown = [(name, show_artifact(view.store, artifact)) for name, artifact in said.items()]
-    return el(
-        "div",
-        el("h2", f"Rejected by {node}"),
-        [join(el("h3", name), content) for name, content in shown if content],
-        class_="box warn",
-    )
+    return el("div", el("h2", f"Rejected by {node}"), show_outputs(view.store, said), class_="box warn")
 
 
 def outputs(view: RunView) -> Html | None:
@@ -119,17 +115,21 @@ def outputs(view: RunView) -> Html | None:
                 [
                     el("th", name, scope="row"),
                     link,
-                    artifact.format,
+                    format_label(artifact.format),
                     el("td", size(artifact.n_bytes), class_="right"),
-                    el("code", artifact.digest[:12], title=artifact.digest),
+                    el("code", artifact.digest[:12], title=artifact.digest, class_="digest"),
                 ]
             )
     if not rows:
         return None
     how = el("p", "Take one out of the store: ", el("code", f"headrace show {view.id} --save NAME PLACE"))
-    return section(
-        "Outputs", table(("output", "made by", "format", "size", "digest"), rows, class_="data"), how, name="outputs"
-    )
+    head = ("output", "made by", "format", el("th", "size", scope="col", class_="right"), "digest")
+    return section("Outputs", table(head, rows, class_="data"), how, name="outputs")
+
+
+def is_narrow(view: RunView) -> bool:
+    """Whether the graph leaves room for something beside it."""
+    return len(view.plan.nodes) <= MOST_NODES and most_in_a_layer(view.plan) <= MOST_BESIDE
 
 
 def graph(view: RunView) -> Html | None:
@@ -159,42 +159,66 @@ def steps(view: RunView, explanations: Mapping[str, Explanation]) -> Html | None
     rows = [_step_row(view, node.id, explanations.get(node.id)) for node in view.plan.nodes]
     head = ("step", "ended", "why", "took", "made")
     body = el("tbody", rows)
-    top = el("thead", el("tr", [el("th", name, scope="col") for name in head]))
+    top = el("thead", el("tr", [el("th", name, scope="col", class_=f"of-{name}") for name in head]))
     return section("Steps", el("div", el("table", top, body, class_="data steps"), class_="scroll"), name="steps")
 
 
 def _step_row(view: RunView, node: str, explanation: Explanation | None) -> Html:
     result = view.results.get(node)
     spec = view.plan.step_of(view.plan.by_id[node])
-    cells: list[Child] = [el("th", node, el("span", spec.where, class_="where"), scope="row"), el("td", badge(result))]
+    cells: list[Child] = [
+        el("th", node, el("span", _short_place(spec.where), class_="where"), scope="row"),
+        el("td", badge(result), class_="of-ended"),
+    ]
     if result is None:
         return el("tr", *cells, el("td"), el("td"), el("td"), id=f"step-{node}")
     took = duration(result.seconds) if result.seconds else ""
     again = el("span", f"attempt {result.attempt}", class_="where") if result.attempt > 1 else None
     made = [
-        el("li", el("span", name, class_="text"), f" {artifact.format}, {size(artifact.n_bytes)} ", _digest(artifact))
+        el("li", "" if name == "output" else f"{name}: ", _kind(artifact), " ", _digest(artifact))
         for name, artifact in result.outputs.items()
     ]
     cells += [
-        el("td", _why(result, explanation)),
+        el("td", _why(view, result, explanation)),
         el("td", took, again, class_="right"),
         el("td", el("ul", made, class_="made") if made else None),
     ]
     return el("tr", *cells, id=f"step-{node}")
 
 
+def _short_place(where: str) -> str:
+    """A place in the code; of a file outside the project, the end of its path."""
+    return "/".join(["…", *where.split("/")[-3:]]) if where.startswith("/") else where
+
+
+def _kind(artifact: Artifact) -> str:
+    return f"{format_label(artifact.format)}, {size(artifact.n_bytes)}"
+
+
 def _digest(artifact: Artifact) -> Html:
-    return el("code", artifact.digest[:8], title=artifact.digest, class_="muted")
+    return el("code", artifact.digest[:8], title=artifact.digest, class_="digest muted")
 
 
-def _why(result: NodeResult, explanation: Explanation | None) -> Child:
+def _why(view: RunView, result: NodeResult, explanation: Explanation | None) -> Child:
     if result.failure is not None:
         return one_line(result.failure.message, 200)
+    if result.outcome is Outcome.CACHED:
+        return _made_by(view, result)
     if explanation is None or result.outcome is not Outcome.SUCCEEDED:
         return result.reason
+    if explanation.causes[0].kind == "first":
+        return "first time"
     if len(explanation.causes) == 1:
         return explanation.causes[0].text
     return el("ul", [el("li", cause.text) for cause in explanation.causes], class_="causes")
+
+
+def _made_by(view: RunView, result: NodeResult) -> Child:
+    """Where a hit was made; a link to that run's page, which lies beside this one."""
+    source = result.reason.removeprefix("made by run ")
+    if source == result.reason or source == view.id:
+        return result.reason
+    return join("made by run ", el("a", source, href=f"../{source}/report.html"))
 
 
 def explained(view: RunView) -> Mapping[str, Explanation]:
@@ -220,15 +244,20 @@ def values(view: RunView) -> Html | None:
 
 
 def _shown(view: RunView) -> Iterator[Html]:
-    wanted = {(ref.node, ref.output) for ref in view.plan.outputs.values()}
-    for node, result in view.results.items():
-        for name, artifact in result.outputs.items():
-            content = show_artifact(view.store, artifact)
-            if content is None:
-                continue
-            title = node if name == "output" else f"{node}.{name}"
-            is_open = (node, name) in wanted or not is_tall(artifact)
-            yield el("div", _folded(el("h3", title), content, is_open=is_open), class_="value")
+    """Each node's outputs, those that are the pipeline's first."""
+    wanted = {ref.node for ref in view.plan.outputs.values() if _can_be_shown(view, ref)}
+    for node in sorted(view.results, key=lambda node: node not in wanted):
+        outputs = view.results[node].outputs
+        content = show_outputs(view.store, outputs)
+        if content is not None:
+            is_open = node in wanted or not is_tall(outputs)
+            yield el("div", _folded(el("h3", node), content, is_open=is_open), class_="value")
+
+
+def _can_be_shown(view: RunView, ref: Ref) -> bool:
+    result = view.results.get(ref.node)
+    artifact = result.outputs.get(ref.output) if result else None
+    return artifact is not None and artifact.format in SHOWN_FORMATS
 
 
 def inputs(view: RunView) -> Html | None:

@@ -74,3 +74,8 @@ def last_lines(file: Path, most_lines: int) -> list[str]:
     except OSError:
         return []
     return clean(text).rstrip("\n").split("\n")[-most_lines:] if text.strip() else []
+
+
+def format_label(name: str) -> str:
+    """A format's name without its package: ``package.module:ModelFormat`` is ``ModelFormat``."""
+    return name.rpartition(":")[2]

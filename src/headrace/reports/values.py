@@ -11,6 +11,7 @@ from headrace.reports.html import Child, Html, el, join, table
 MOST_ROWS = 60
 MOST_COLUMNS = 16
 MOST_ITEMS = 200
+MOST_IN_A_CELL = 8
 MOST_CHARACTERS = 2000
 DEEPEST = 6
 
@@ -58,10 +59,21 @@ def _show_object(value: Mapping[str, Json], depth: int) -> Html:
         return _confusion(value)
     if is_table(list(value.values())) and len(value) > 1:
         return _table(list(value.values()), [*value])
-    items = list(value.items())
-    rows = [el("tr", el("th", key, scope="row"), el("td", show_value(item, depth + 1))) for key, item in items]
-    shown = el("table", el("tbody", rows[:MOST_ITEMS]), class_="facts")
-    return join(shown, _more(len(rows) - MOST_ITEMS, "entries"))
+    items = list(value.items())[:MOST_ITEMS]
+    small = [(key, item) for key, item in items if _is_small(item)]
+    rows = [el("tr", el("th", _words(key), scope="row"), el("td", show_value(item))) for key, item in small]
+    facts = el("table", el("tbody", rows), class_="facts") if rows else None
+    parts = [
+        el("div", el("h4", _words(key)), show_value(item, depth + 1), class_="part")
+        for key, item in items
+        if not _is_small(item)
+    ]
+    return join(facts, parts, _more(len(value) - len(items), "entries"))
+
+
+def _is_small(item: Json) -> bool:
+    """Whether it stands beside its name; else it stands below."""
+    return item == {} or _is_small_list(item)
 
 
 def _show_list(value: Sequence[Json], depth: int) -> Html:
@@ -86,7 +98,7 @@ def _more(number_left: int, what: str) -> Html | None:
 
 
 def is_table(rows: Sequence[Json]) -> bool:
-    """Whether these are objects with the same keys, whose values are plain or objects of plain values."""
+    """Whether these are objects with the same keys, whose values are plain, short lists or objects of plain values."""
     if not rows or not all(isinstance(row, Mapping) and row for row in rows):
         return False
     keys = list(rows[0])
@@ -94,17 +106,25 @@ def is_table(rows: Sequence[Json]) -> bool:
 
 
 def _is_flat(row: Mapping[str, Json]) -> bool:
-    return all(
-        not isinstance(item, list)
-        and (not isinstance(item, Mapping) or all(not isinstance(inner, Mapping | list) for inner in item.values()))
-        for item in row.values()
-    )
+    return all(_is_small_list(item) or _is_flat_object(item) for item in row.values())
+
+
+def _is_small_list(item: Json) -> bool:
+    """Whether it is plain, or a few plain values, that stand in one cell."""
+    if isinstance(item, list):
+        return len(item) <= MOST_IN_A_CELL and all(not isinstance(inner, Mapping | list) for inner in item)
+    return not isinstance(item, Mapping)
+
+
+def _is_flat_object(item: Json) -> bool:
+    return isinstance(item, Mapping) and all(not isinstance(inner, Mapping | list) for inner in item.values())
 
 
 def _table(rows: Sequence[Mapping[str, Json]], labels: Sequence[str] | None = None) -> Html:
     flat = [_flattened(row) for row in rows[:MOST_ROWS]]
     keys = list(dict.fromkeys(key for row in flat for key in row))[:MOST_COLUMNS]
-    head: list[Child] = [*([""] if labels else []), *(_words(key) for key in keys)]
+    heads = [el("th", _words(key), scope="col", class_=_side(flat[0].get(key))) for key in keys]
+    head: list[Child] = [*([""] if labels else []), *heads]
     body = [
         [*([el("th", labels[index], scope="row")] if labels else []), *(_cell(row.get(key)) for key in keys)]
         for index, row in enumerate(flat)
@@ -127,8 +147,11 @@ def _words(key: str) -> str:
 
 
 def _cell(value: Json) -> Html:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return el("td", show_scalar(value), class_="right" if is_number else None)
+    return el("td", show_value(value) if value != [] else None, class_=_side(value))
+
+
+def _side(value: Json) -> str | None:
+    return "right" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def is_matrix(rows: Sequence[Json]) -> bool:
