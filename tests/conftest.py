@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,14 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.startswith("HEADRACE_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def imports_as_before() -> Iterator[None]:
+    """Take away finders and paths that an inline run put in: they would load the next test's modules."""
+    finders, paths = list(sys.meta_path), list(sys.path)
+    yield
+    sys.meta_path[:], sys.path[:] = finders, paths
 
 
 @pytest.fixture
