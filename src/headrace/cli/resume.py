@@ -25,7 +25,7 @@ def main(given: Sequence[str]) -> int:
     if arguments.inline:
         from headrace.cli.steady import start_steady
 
-        start_steady()
+        start_steady(["resume", *given])
     from headrace.cli.places import open_existing_store
     from headrace.engine.records import RunRecord
     from headrace.engine.target import Target

@@ -32,7 +32,7 @@ def main(given: Sequence[str]) -> int:
     if arguments.inline:
         from headrace.cli.steady import start_steady
 
-        start_steady()
+        start_steady(["run", *given])
     from headrace.cli.places import find_pipeline
     from headrace.core.values import encode
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 MARK = "HEADRACE_STARTED_STEADY"
 
 
-def start_steady() -> None:
+def start_steady(command: Sequence[str]) -> None:
     """Start this process again where its environment is not a worker's: the hash seed is fixed at the start alone.
 
-    Does nothing the second time, whatever the environment is then.
+    Does nothing the second time, whatever the environment is then, nor in a process that was started for something
+    else than ``command``, the word and its arguments.
     """
+    if sys.orig_argv[-len(command) :] != list(command):
+        return
     from headrace.engine.process import worker_environment
 
     wanted = worker_environment(os.environ, 1)

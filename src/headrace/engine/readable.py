@@ -17,28 +17,33 @@ DEEPEST = 40
 _FIELDS = ("dataclass", "namedtuple", "pydantic", "model", "estimator", "external")
 
 
-def plain(tree: Json, depth: int = 0) -> Json:
+def plain(tree: Json, *, floats: bool = False) -> Json:
     """A tree as plain JSON: records become objects, tuples and sets lists, dates and the like their text.
 
-    What is nested more than forty deep is cut. Meant for showing: types that JSON lacks can't be told apart after it.
+    NaN and the infinities become text, which JSON has no numbers for, or with ``floats`` the floats that they are. What
+    is nested more than forty deep is cut. Meant for showing: types that JSON lacks can't be told apart after it.
     """
+    return _plain(tree, floats, 0)
+
+
+def _plain(tree: Json, floats: bool, depth: int) -> Json:
     if depth > DEEPEST:
         return "…"
     if isinstance(tree, list):
-        return [plain(item, depth + 1) for item in tree]
+        return [_plain(item, floats, depth + 1) for item in tree]
     if not isinstance(tree, dict):
         return tree
     kind = tree.get(TAG)
     if kind is None:
-        return {key: plain(item, depth + 1) for key, item in tree.items()}
+        return {key: _plain(item, floats, depth + 1) for key, item in tree.items()}
     if kind in _FIELDS:
         found = {**tree["fields"], **tree.get("extra", {})}
-        return {key: plain(item, depth + 1) for key, item in found.items()}
+        return {key: _plain(item, floats, depth + 1) for key, item in found.items()}
     if kind in ("tuple", "set", "frozenset"):
-        return [plain(item, depth + 1) for item in tree["items"]]
+        return [_plain(item, floats, depth + 1) for item in tree["items"]]
     if kind == "dict":
-        return {text(key): plain(item, depth + 1) for key, item in tree["items"]}
-    return text(tree)
+        return {text(key): _plain(item, floats, depth + 1) for key, item in tree["items"]}
+    return float(tree["value"]) if floats and kind == "float" else text(tree)
 
 
 def text(tree: Json, depth: int = 0) -> str:
@@ -101,7 +106,9 @@ def _class_name(path: str) -> str:
     return path.rpartition(":")[2]
 
 
-def stored_json(store: Store, artifact: Artifact, most_bytes: int = MOST_BYTES_SHOWN) -> tuple[Json] | None:
+def stored_json(
+    store: Store, artifact: Artifact, *, most_bytes: int = MOST_BYTES_SHOWN, floats: bool = False
+) -> tuple[Json] | None:
     """What a small JSON artifact holds, as `plain` gives it, in a tuple; None where it is none, too large, or gone."""
     from headrace.core.errors import StoreError
 
@@ -111,4 +118,4 @@ def stored_json(store: Store, artifact: Artifact, most_bytes: int = MOST_BYTES_S
         tree = json.loads(b"".join(store.read_object(file.digest) for file in artifact.files))
     except (StoreError, ValueError):
         return None
-    return (plain(tree),)
+    return (plain(tree, floats=floats),)

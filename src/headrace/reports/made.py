@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN_FORMATS = frozenset({"json", "figure", "svg", "html", "text"})
 MOST_BYTES_OF_A_PICTURE = 600_000
 MOST_BYTES_OF_A_PAGE = 400_000
+MOST_BYTES_OF_A_SINGLE_VALUE = 200
 MOST_CHARACTERS_OF_A_TEXT = 8_000
 TALL_BYTES = 2_000
 """JSON values of more than this are folded away at first."""
@@ -26,7 +27,7 @@ TALL_BYTES = 2_000
 
 def show_outputs(store: Store, outputs: Mapping[str, Artifact]) -> Html | None:
     """What a node made, or None where nothing of it is of a kind that can be shown, small enough, and still there."""
-    found = {name: stored_json(store, artifact) for name, artifact in outputs.items()}
+    found = {name: stored_json(store, artifact, floats=True) for name, artifact in outputs.items()}
     values = {name: value[0] for name, value in found.items() if value is not None}
     parts: list[Html] = []
     if values:
@@ -36,6 +37,14 @@ def show_outputs(store: Store, outputs: Mapping[str, Artifact]) -> Html | None:
         if content is not None:
             parts.append(content if len(outputs) == 1 else el("div", el("h4", name), content, class_="part"))
     return join(*parts) if parts else None
+
+
+def single_value(store: Store, outputs: Mapping[str, Artifact]) -> Html | None:
+    """The value of a node that made one plain value and nothing else."""
+    if list(outputs) != ["output"] or outputs["output"].n_bytes > MOST_BYTES_OF_A_SINGLE_VALUE:
+        return None
+    value = stored_json(store, outputs["output"], floats=True)
+    return None if value is None or isinstance(value[0], Mapping | list) else show_value(value[0])
 
 
 def _show_file(store: Store, artifact: Artifact) -> Html | None:

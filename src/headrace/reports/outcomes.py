@@ -20,7 +20,7 @@ STYLES: Mapping[Outcome, tuple[str, str]] = {
     Outcome.CRASHED: ("bad", "✗"),
     Outcome.OUT_OF_MEMORY: ("bad", "✗"),
     Outcome.CANCELLED: ("warn", "■"),
-    Outcome.UPSTREAM_FAILED: ("calm", "·"),
+    Outcome.UPSTREAM_FAILED: ("none", "·"),
 }
 RUN_STYLES = {"succeeded": "good", "failed": "bad", "rejected": "warn", "cancelled": "warn", "running": "hit"}
 

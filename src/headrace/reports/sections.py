@@ -12,14 +12,14 @@ from headrace.engine.readable import text
 from headrace.engine.records import attempt_name
 from headrace.reports.drawing import MOST_NODES, draw_graph, kinds_of_edges, most_in_a_layer
 from headrace.reports.html import Child, Html, el, join, table
-from headrace.reports.made import SHOWN_FORMATS, is_tall, show_outputs
+from headrace.reports.made import SHOWN_FORMATS, is_tall, show_outputs, single_value
 from headrace.reports.outcomes import badge, run_badge
 from headrace.reports.texts import count, duration, format_label, last_lines, moment, one_line, size
 from headrace.reports.timeline import draw_timeline
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact
-    from headrace.core.plan import Ref
+    from headrace.core.plan import ParameterSpec, Ref
     from headrace.engine.records import NodeResult
     from headrace.engine.view import RunView
     from headrace.engine.why import Explanation
@@ -122,9 +122,10 @@ def outputs(view: RunView) -> Html | None:
             )
     if not rows:
         return None
+    has_any = any(len(row) == 5 for row in rows)
     how = el("p", "Take one out of the store: ", el("code", f"headrace show {view.id} --save NAME PLACE"))
     head = ("output", "made by", "format", el("th", "size", scope="col", class_="right"), "digest")
-    return section("Outputs", table(head, rows, class_="data"), how, name="outputs")
+    return section("Outputs", table(head, rows, class_="data"), how if has_any else None, name="outputs")
 
 
 def is_narrow(view: RunView) -> bool:
@@ -240,7 +241,17 @@ def values(view: RunView) -> Html | None:
     shown = list(_shown(view))
     rest = len(shown) - MOST_SHOWN
     more = el("p", f"{rest} more outputs are left out.", class_="muted") if rest > 0 else None
-    return section("Results", *shown[:MOST_SHOWN], more, name="results")
+    return section("Results", *shown[:MOST_SHOWN], more, _single_values(view), name="results")
+
+
+def _single_values(view: RunView) -> Html | None:
+    """The nodes that made nothing but a number, a text or the like, in one table."""
+    rows = [
+        el("tr", el("th", node, scope="row"), el("td", value))
+        for node, result in view.results.items()
+        if (value := single_value(view.store, result.outputs)) is not None
+    ]
+    return el("table", el("tbody", rows[:MOST_SHOWN]), class_="facts singles") if rows else None
 
 
 def _shown(view: RunView) -> Iterator[Html]:
@@ -248,6 +259,8 @@ def _shown(view: RunView) -> Iterator[Html]:
     wanted = {ref.node for ref in view.plan.outputs.values() if _can_be_shown(view, ref)}
     for node in sorted(view.results, key=lambda node: node not in wanted):
         outputs = view.results[node].outputs
+        if single_value(view.store, outputs) is not None:
+            continue
         content = show_outputs(view.store, outputs)
         if content is not None:
             is_open = node in wanted or not is_tall(outputs)
@@ -266,18 +279,25 @@ def inputs(view: RunView) -> Html | None:
         [
             el("th", parameter.name, scope="row"),
             el("code", text(parameter.value)),
-            el("td", "" if not parameter.has_default or parameter.value != parameter.default else "default"),
+            el("span", _origin(parameter), class_="muted"),
         ]
         for parameter in view.plan.parameters
     ]
-    pins = [[el("code", _pin_name(name)), el("code", text(pin))] for name, pin in view.begin["pins"].items()]
+    pins = [
+        [el("code", _pin_name(name)), el("code", pin if isinstance(pin, str) else text(pin))]
+        for name, pin in view.begin["pins"].items()
+    ]
     return section(
         "Parameters",
         table(("parameter", "value", ""), parameters, class_="data") if parameters else None,
-        el("h3", "Pins: state from outside, as it was when the run began") if pins else None,
+        el("h4", "Pins: state from outside, as it was when the run began") if pins else None,
         table(("what", "was"), pins, class_="data") if pins else None,
         name="parameters",
     )
+
+
+def _origin(parameter: ParameterSpec) -> str:
+    return "default" if parameter.has_default and parameter.value == parameter.default else "given"
 
 
 def _pin_name(name: str) -> str:

@@ -44,7 +44,7 @@ def _row(item: NodeResult, zero: datetime, end: float) -> Html:
     took = duration(item.seconds)
     again = f" · attempt {item.attempt}" if item.attempt > 1 else ""
     title = f"{item.node}: {item.outcome} after {took}, from {duration(begin)}{again}"
-    side = "after" if left + width < 80 else "before"
+    side = "after" if left + width < 80 else "before" if left > 20 else "inside"
     label = el("span", took, class_=f"took {side}")
     bar = el(
         "span",
