@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import sys
@@ -213,15 +214,17 @@ def rebuild_error(data: Mapping[str, Any]) -> HeadraceError:
 
 
 def user_traceback(error: BaseException) -> str:
-    """The traceback, without the frames of Headrace and of the import system above the user's own code."""
-    own = (
-        str(Path(headrace.__file__).parent / "engine"),
-        str(Path(headrace.__file__).parent / "core"),
-        "<frozen importlib",
-    )
+    """The traceback, without the frames of Headrace and of the import system above the user's own code.
+
+    Code that does not parse has no frames of its own: the error itself says where.
+    """
+    package = Path(headrace.__file__).parent
+    own = (str(package / "engine"), str(package / "core"), str(Path(importlib.__file__).parent), "<frozen importlib")
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own) and frames.tb_next is not None:
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(own):
         frames = frames.tb_next
+    if frames is None and not isinstance(error, SyntaxError):
+        frames = error.__traceback__  # it is Headrace's own: all of it is wanted
     return "".join(traceback.format_exception(type(error), error, frames))
 
 

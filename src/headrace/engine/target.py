@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -106,8 +106,21 @@ def import_target(target: Target) -> Pipeline[..., Any]:
         if error.name is None or not f"{target.module}.".startswith(f"{error.name}."):
             raise
         hint = f"looked in {', '.join(target.paths)}; give a file, as in: headrace run path/to/pipeline.py"
+        miss = near_miss(target.module, _modules_beside(target))
+        if miss is not None and miss.startswith("did you mean"):
+            hint = miss
         raise ProjectError(f"There is no module {target.module!r}", hint=hint) from None
     return _pipeline_in(module, target)
+
+
+def _modules_beside(target: Target) -> Iterator[str]:
+    """The modules that lie where the target's would."""
+    *parents, _ = target.module.split(".")
+    for path in target.paths:
+        folder = Path(path, *parents)
+        for item in folder.iterdir() if folder.is_dir() else ():
+            if item.suffix == ".py" or (item / "__init__.py").is_file():
+                yield ".".join([*parents, item.stem])
 
 
 def _pipeline_in(module: ModuleType, target: Target) -> Pipeline[..., Any]:
