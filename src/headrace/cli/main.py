@@ -5,30 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 
 USAGE = 2
 INTERRUPTED = 130
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of the command line: the module that does it, what it does in a few words, and where help lists it."""
-
-    module: str
-    summary: str
-    group: str | None  # None: for programs, not listed
-
-
-WORDS: Mapping[str, Word] = {
-    "run": Word("headrace.cli.run", "run a pipeline", "Run"),
-    "resume": Word("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
-    "runs": Word("headrace.cli.runs", "list runs", "Look"),
-    "show": Word("headrace.cli.show", "show a run, make its report, save an output", "Look"),
-    "why": Word("headrace.cli.why", "say why steps were executed, or were not", "Look"),
-    "logs": Word("headrace.cli.logs", "print what steps printed", "Look"),
-    "exec": Word("headrace.cli.exec_node", "execute one node of a run", None),
+# Word: the module that does it, what it does in a few words, and the group that help lists it in (None: it is for
+# programs). Plain tuples, since dataclasses would be half of what `--help` takes.
+WORDS: Mapping[str, tuple[str, str, str | None]] = {
+    "run": ("headrace.cli.run", "run a pipeline", "Run"),
+    "resume": ("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
+    "runs": ("headrace.cli.runs", "list runs", "Look"),
+    "show": ("headrace.cli.show", "show a run, make its report, save an output", "Look"),
+    "why": ("headrace.cli.why", "say why steps were executed, or were not", "Look"),
+    "logs": ("headrace.cli.logs", "print what steps printed", "Look"),
+    "exec": ("headrace.cli.exec_node", "execute one node of a run", None),
 }
 
 EPILOG = """\
@@ -67,9 +59,9 @@ def _main(given: list[str]) -> int:
             from headrace.cli.parser import UsageError
 
             kind = "option" if word.startswith("-") else "word"
-            listed = [name for name, known in WORDS.items() if known.group]
+            listed = [name for name, (_, _, group) in WORDS.items() if group]
             raise UsageError(f"headrace has no {kind} {word!r}", hint=near_miss(word, listed))
-        module = import_module(WORDS[word].module)
+        module = import_module(WORDS[word][0])
         code: int = module.main(given[1:])
         return code
     except HeadraceError as error:
@@ -81,10 +73,10 @@ def _main(given: list[str]) -> int:
 def help_text() -> str:
     """The words by group."""
     lines = ["Usage: headrace WORD ...", "", "Machine-learning pipelines in plain Python."]
-    groups = dict.fromkeys(word.group for word in WORDS.values() if word.group)
-    for group in groups:
-        lines += ["", f"{group}:"]
-        lines += [f"  {name:<8}{word.summary}" for name, word in WORDS.items() if word.group == group]
+    groups = dict.fromkeys(group for _, _, group in WORDS.values() if group)
+    for title in groups:
+        lines += ["", f"{title}:"]
+        lines += [f"  {name:<8}{summary}" for name, (_, summary, group) in WORDS.items() if group == title]
     return "\n".join([*lines, "", EPILOG])
 
 

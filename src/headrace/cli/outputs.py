@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +69,8 @@ def save_output(view: RunView, name: str, place: Path) -> Path:
     ``name`` is an output of the pipeline, ``node`` or ``node.output``. Raises `RunError` when there is no such output,
     and when something is there already.
     """
+    import shutil
+
     from headrace.formats.registry import format_named
 
     artifact = _artifact(view, name)
