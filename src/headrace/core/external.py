@@ -25,7 +25,7 @@ class External:
         raise NotImplementedError(f"{type(self).__qualname__} must say what pins it")
 
     def key_part(self, pin: Json, inputs: frozenset[str]) -> Json:
-        """What of the pin enters the key, given the digests of the artifacts that the node takes. The pin by default."""
+        """What of the pin enters the key, given the digests of the node's input artifacts. The pin by default."""
         return pin
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import MethodType
 
 from headrace.core.errors import ValueCodecError, near_miss
 
 
 def name_of(thing: object) -> str:
-    """Return the import path of a function or class.
+    """Return the import path of a function, a class, or a class's method bound to it.
 
     Raises `ValueCodecError` for lambdas and for what is defined inside a function, since another process could not
     find it by name.
     """
+    if isinstance(thing, MethodType) and isinstance(thing.__self__, type):
+        return f"{name_of(thing.__self__)}.{thing.__name__}"
     module = getattr(thing, "__module__", None)
     qualname = getattr(thing, "__qualname__", None)
-    if module is None or qualname is None:
-        raise ValueCodecError(f"{thing!r} has no name to import it by", hint="define it at the top of a module")
+    if not isinstance(module, str) or not isinstance(qualname, str):
+        raise ValueCodecError(f"{thing!r:.200} has no name to import it by", hint="define it at the top of a module")
     if "<lambda>" in qualname:
         raise ValueCodecError(
             f"A lambda cannot be a value in a plan ({_place(thing)})",
@@ -32,11 +35,14 @@ def name_of(thing: object) -> str:
 
 
 def find_named(name: str) -> object:
-    """Import what ``name_of`` named.
+    """Import what `name_of` named.
 
-    Raises `ValueCodecError` when the module does not import or does not hold the name.
+    Raises `ValueCodecError` when the module is not found or does not hold the name. What a module raises while it is
+    imported goes through, but for ``ImportError``, which is told.
     """
     module_name, _, qualname = name.partition(":")
+    if not module_name or not qualname or module_name.startswith("."):
+        raise ValueCodecError(f"{name!r} is no import path", hint="it should read 'package.module:name'")
     module = sys.modules.get(module_name)
     if module is None:
         try:
@@ -48,20 +54,22 @@ def find_named(name: str) -> object:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise ValueCodecError(f"{module_name!r} has no {qualname!r}", hint=near_miss(part, dir(found))) from None
+            public = [known for known in dir(found) if not known.startswith("_")]
+            raise ValueCodecError(f"{module_name!r} has no {qualname!r}", hint=near_miss(part, public)) from None
     return found
 
 
 def is_importable(thing: object) -> bool:
     """Tell whether importing the thing's name gives back the very same object."""
     try:
-        return find_named(name_of(thing)) is thing
+        found = find_named(name_of(thing))
     except ValueCodecError:
         return False
+    return found is thing or (isinstance(thing, MethodType) and found == thing)
 
 
 def _place(thing: object) -> str:
     code = getattr(thing, "__code__", None)
     if code is None:
-        return getattr(thing, "__module__", "?")
+        return str(getattr(thing, "__module__", "?"))
     return f"{code.co_filename}:{code.co_firstlineno}"

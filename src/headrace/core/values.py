@@ -1,49 +1,47 @@
 """The one codec for values in a plan: canonical JSON both ways.
 
-Equal trees mean equal values *and types*: 1, 1.0 and True differ, so do -0.0 and 0.0 and two orders of a dict (a step
-can see the order). Every NaN is one NaN. Sets are sorted by the canonical text of their members. Objects are kept as
+Equal trees mean equal values *and types*, as far as a step could tell: 1, 1.0 and True differ, so do -0.0 and 0.0 and
+two orders of a dict. Every NaN is one NaN. Sets are sorted by the canonical text of their members. Objects are kept as
 their class's import path and their parameters, and are made again from these; their classes' code is part of the key
-of the step that takes them.
+of the step that takes them. A subclass of a plain type is none: it may hold more than its base.
 
-======================  =======================================================
-value                   tree
-======================  =======================================================
-None, bool, int, str    itself
-float                   itself; ``{"$": "float", "value": "nan" | "inf" | "-inf"}``
-list                    list
-dict                    object; with other than plain text keys: ``{"$": "dict", "items": [[key, value], …]}``
-anything else           ``{"$": kind, …}``
-======================  =======================================================
+==============================  ===============================================
+value                           tree
+==============================  ===============================================
+None, bool, str                 itself
+int                             itself; from 2048 bits on ``{"$": "int", …}``
+float                           itself; ``{"$": "float", …}`` for NaN and infinities
+list                            list
+dict                            object; with keys that are no texts, or begin
+                                with "$": ``{"$": "dict", "items": [[k, v], …]}``
+anything else                   ``{"$": kind, …}``
+==============================  ===============================================
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import date, datetime, time, timedelta, timezone
-from decimal import Decimal
 from enum import Enum
-from fractions import Fraction
 from functools import partial
-from pathlib import Path, PurePath
-from types import BuiltinFunctionType, FunctionType, GenericAlias
+from math import isfinite
+from types import BuiltinFunctionType, FunctionType, GenericAlias, MethodType
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
 
-from headrace.core.errors import ValueCodecError
+from headrace.core.arrays import array_tree, is_numpy, make_array
+from headrace.core.errors import HeadraceError, ValueCodecError
+from headrace.core.forms import LONGEST_INT_BITS, TAG, is_form, tree_of, value_of
 from headrace.core.names import find_named, is_importable, name_of
+from headrace.core.objects import KINDS, enum_tree, make_again, make_member, take_apart
 from headrace.core.secret import Secret
 
 Json = Any
 """A tree of None, bool, int, finite float, str, list and dict with text keys."""
 
-TAG = "$"
-PASSWORD_IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+PASSWORD_IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]*:/{1,2}[^/\s:@\"'<>]*:(?!\d{1,5}/)[^\s@\"'<>]+@", re.IGNORECASE)
+DEEPEST = 100
+"""How deep a value may be nested: whoever walks a tree may do so by calling itself."""
 
 Hook = Callable[[object], "Json | None"]
 """Given a value, its tree, or None when the codec is to encode it itself."""
@@ -60,225 +58,211 @@ def canonical(tree: Json) -> str:
 def encode(value: object, hook: Hook | None = None) -> Json:
     """Turn a value into its tree.
 
-    ``hook`` is asked first about each value that is not a plain JSON one.
+    ``hook`` is asked first about each value but None, booleans, numbers and texts.
 
     Raises
     ------
     ValueCodecError
-        For a lambda, a local class, a URL with a password in it, a value that refers to itself, or a value of a type
-        that has no canonical form. The text says where in the value it stands.
+        For a lambda, a local class, a URL with a password in it, a value that refers to itself or is nested more than
+        a hundred deep, and for a value of a type that has no canonical form. The text says where in the value it
+        stands.
     """
+    encoder = _Encoder(hook)
     try:
-        return _Encoder(hook).encode(value)
-    except RecursionError:
-        raise ValueCodecError(
-            f"A {type(value).__name__} is nested too deeply, or refers to itself",
-            hint="pass flat data, or let a step make it and pass its output",
-        ) from None
+        return encoder.encode(value)
+    except ValueCodecError as error:
+        if not (place := encoder.place):
+            raise
+        raise ValueCodecError(f"{error.message}, at {place}", hint=error.hint, where=error.where) from error
 
 
 class _Encoder:
     def __init__(self, hook: Hook | None) -> None:
         self._hook = hook
+        self._labels: list[str] = []
+        self._open: set[int] = set()
 
-    def encode(self, value: object) -> Json:
+    @property
+    def place(self) -> str:
+        """Where in the value the encoder stands: nothing is taken off after an error."""
+        return "".join(self._labels)
+
+    def encode(self, value: Any) -> Json:
         kind = type(value)
-        if value is None or kind is bool or kind is int:
+        if value is None or kind is bool:
             return value
+        if kind is int:
+            return value if value.bit_length() < LONGEST_INT_BITS else tree_of(value)
         if kind is float:
-            return _encode_float(value)  # type: ignore[arg-type]
+            return value if isfinite(value) else tree_of(value)
         if kind is str:
-            return _checked_text(value)  # type: ignore[arg-type]
+            return checked_text(value)
         if self._hook is not None and (tree := self._hook(value)) is not None:
             return tree
+        if (tree := tree_of(value)) is not None:
+            if tree[TAG] == "path":
+                checked_text(tree["value"])
+            return tree
+        self._enter(value)
+        tree = self._encode_parts(value, kind)
+        self._open.remove(id(value))
+        return tree
+
+    def _enter(self, value: object) -> None:
+        if id(value) in self._open:
+            raise ValueCodecError(f"A {type(value).__name__} refers to itself", hint="pass data that ends")
+        if len(self._open) >= DEEPEST:
+            raise ValueCodecError(
+                f"A {type(value).__name__} is nested more than {DEEPEST} deep",
+                hint="pass flatter data, or let a step make it and pass its output",
+            )
+        self._open.add(id(value))
+
+    def _part(self, label: str, value: object) -> Json:
+        self._labels.append(label)
+        tree = self.encode(value)
+        self._labels.pop()
+        return tree
+
+    def _items(self, values: Any) -> list[Json]:
+        return [self._part(f"[{index}]", item) for index, item in enumerate(values)]
+
+    def _encode_parts(self, value: Any, kind: type) -> Json:
         if kind is list:
-            return [self.encode(item) for item in value]  # type: ignore[attr-defined]
+            return self._items(value)
         if kind is dict:
-            return self._encode_dict(value)  # type: ignore[arg-type]
-        if kind in _CONTAINERS:
-            return self._encode_container(value)
-        if (scalar := _encode_scalar(value)) is not None:
-            return scalar
-        return self._encode_object(value)
-
-    def _encode_dict(self, value: dict[object, object]) -> Json:
-        if all(type(key) is str and not key.startswith(TAG) for key in value):
-            return {key: self.encode(item) for key, item in value.items()}
-        return {TAG: "dict", "items": [[self.encode(key), self.encode(item)] for key, item in value.items()]}
-
-    def _encode_container(self, value: Any) -> Json:
-        items = [self.encode(item) for item in value]
-        name = type(value).__name__
-        if name in ("set", "frozenset"):
-            items.sort(key=canonical)
-        return {TAG: name, "items": items}
-
-    def _encode_object(self, value: Any) -> Json:
-        if isinstance(value, FunctionType | BuiltinFunctionType | type) or hasattr(value, "__headrace_step__"):
-            return {TAG: "name", "value": name_of(value)}
-        if type(value) is Secret:
+            return self._encode_dict(value)
+        if kind is tuple:
+            return {TAG: "tuple", "items": self._items(value)}
+        if kind is set or kind is frozenset:
+            return {TAG: kind.__name__, "items": sorted((self._part("{…}", item) for item in value), key=canonical)}
+        if kind is range or kind is slice:
+            return {TAG: kind.__name__, "args": self._items((value.start, value.stop, value.step))}
+        if kind is re.Pattern:
+            return {TAG: "regex", "pattern": self.encode(value.pattern), "flags": value.flags}
+        if isinstance(value, Enum):
+            return {TAG: "enum", **enum_tree(value)}
+        if kind is Secret:
             return {TAG: "secret", "name": value.name}
-        if isinstance(value, partial):
-            arguments = [self.encode(item) for item in value.args]
+        if is_numpy(value):
+            if isinstance(value, str):
+                checked_text(str(value))
+            return {TAG: "numpy", **array_tree(value)}
+        return self._encode_object(value, kind)
+
+    def _encode_dict(self, value: dict[Any, object]) -> Json:
+        if all(type(key) is str and not key.startswith(TAG) for key in value):
+            return {checked_text(key): self._part(f"[{key!r}]", item) for key, item in value.items()}
+        return {
+            TAG: "dict",
+            "items": [
+                [self._part(f" key {index}", key), self._part(f"[{key!r:.40}]", item)]
+                for index, (key, item) in enumerate(value.items())
+            ],
+        }
+
+    def _encode_object(self, value: Any, kind: type) -> Json:
+        if _is_named(value):
+            return {TAG: "name", "value": name_of(value)}
+        if kind is partial:
             return {
                 TAG: "partial",
-                "function": self.encode(value.func),
-                "args": arguments,
-                "kwargs": self.encode(value.keywords),
+                "function": self._part(".func", value.func),
+                "args": self._part(".args", list(value.args)),
+                "kwargs": self._part(".keywords", value.keywords),
             }
-        if isinstance(value, GenericAlias):
+        if kind is GenericAlias:
             return {
                 TAG: "alias",
                 "origin": self.encode(value.__origin__),
-                "args": self.encode(list(value.__args__)),
+                "args": self._part(".__args__", list(value.__args__)),
             }
-        kind = type(value)
-        if kind.__module__ == "numpy" and hasattr(value, "tobytes"):
-            return _encode_numpy(value)
-        parameters = _parameters(value)
-        if parameters is None:
-            raise ValueCodecError(
-                f"A {kind.__module__}.{kind.__qualname__} has no canonical form, so it cannot be a value in a plan",
-                hint="make its class a dataclass, give its parameters instead, or let a step make it",
-            )
-        how, found = parameters
+        apart = take_apart(value)
+        if apart is None:
+            raise _no_form(value)
+        how, found = apart
         return {
             TAG: how,
             "type": name_of(kind),
-            "fields": {name: self.encode(item) for name, item in found.items()},
+            "fields": {name: self._part(f".{name}", item) for name, item in found.items()},
         }
 
 
-_CONTAINERS = (tuple, set, frozenset)
+def _is_named(value: Any) -> bool:
+    """What is kept by its import path: functions, classes, steps, class methods, and NumPy's own functions."""
+    if isinstance(value, FunctionType | BuiltinFunctionType | type) or hasattr(value, "__headrace_step__"):
+        return True
+    if isinstance(value, MethodType):
+        return isinstance(value.__self__, type)
+    return type(value).__module__ == "numpy" and callable(value) and is_importable(value)
 
 
-def _encode_float(value: float) -> Json:
-    return value if math.isfinite(value) else {TAG: "float", "value": "nan" if value != value else str(value)}
-
-
-def _checked_text(value: str) -> str:
-    if "://" in value and PASSWORD_IN_URL.search(value):
+def checked_text(value: str) -> str:
+    """The text itself. Raises `ValueCodecError` for one that holds a password, or that JSON would change."""
+    if ":/" in value and PASSWORD_IN_URL.search(value):
         raise ValueCodecError(
             "A URL with a password in it cannot be a value in a plan",
             hint="keep the password in the environment and pass Secret('NAME') beside a URL without it",
         )
+    if not value.isascii() and json.loads(json.dumps(value)) != value:
+        raise ValueCodecError(
+            "A text of surrogates in pairs has no canonical form",
+            hint="make characters of them: text.encode('utf-16', 'surrogatepass').decode('utf-16')",
+        )
     return value
 
 
-def _encode_scalar(value: object) -> Json | None:
-    kind = type(value)
-    if kind in _TEXT_FORMS:
-        return {TAG: kind.__name__, "value": _TEXT_FORMS[kind](value)}
-    if isinstance(value, PurePath):
-        return {TAG: "path", "value": value.as_posix()}
-    if isinstance(value, Enum):
-        return {TAG: "enum", "type": name_of(kind), "name": value.name}
-    if isinstance(value, datetime):
-        return {
-            TAG: "datetime",
-            "value": value.replace(tzinfo=None).isoformat(),
-            "fold": value.fold,
-            "zone": _zone(value),
-        }
-    if kind is time:
-        assert isinstance(value, time)
-        return {
-            TAG: "time",
-            "value": value.replace(tzinfo=None).isoformat(),
-            "fold": value.fold,
-            "zone": _zone(value),
-        }
-    if isinstance(value, ZoneInfo | timezone):
-        return {TAG: "zone", "value": _zone_name(value)}
-    if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
-        return {TAG: "regex", "pattern": value.pattern, "flags": int(value.flags)}
-    if kind is range or kind is slice:
-        assert isinstance(value, range | slice)
-        return {TAG: kind.__name__, "args": [value.start, value.stop, value.step]}
-    return None
-
-
-_TEXT_FORMS: Mapping[type, Callable[[Any], str]] = {
-    bytes: lambda value: base64.b64encode(value).decode(),
-    date: date.isoformat,
-    timedelta: lambda value: f"{value.days} {value.seconds} {value.microseconds}",
-    Decimal: str,
-    Fraction: str,
-    UUID: str,
-    complex: lambda value: f"{value.real!r} {value.imag!r}",
+_PLAIN_TYPES = (str, int, float, bytes, list, dict, tuple, set, frozenset)
+_ALIKE: Mapping[str, str] = {
+    "bytearray": "bytes",
+    "memoryview": "bytes",
+    "deque": "list",
+    "mappingproxy": "dict",
+    "generator": "list",
+    "dict_keys": "list",
+    "dict_values": "list",
+    "dict_items": "list",
+    "array": "list",
 }
-
-_TEXT_READERS: Mapping[str, Callable[[str], object]] = {
-    "bytes": base64.b64decode,
-    "date": date.fromisoformat,
-    "timedelta": lambda text: timedelta(*map(int, text.split())),
-    "Decimal": Decimal,
-    "Fraction": Fraction,
-    "UUID": UUID,
-    "complex": lambda text: complex(*map(float, text.split())),
-    "float": float,
-    "path": Path,
-}
+"""Types that have no form of their own, and the plain one to pass instead."""
 
 
-def _zone(value: datetime | time) -> str | None:
-    return None if value.tzinfo is None else _zone_name(value.tzinfo)
-
-
-def _zone_name(zone: object) -> str:
-    if isinstance(zone, ZoneInfo) and zone.key:
-        return zone.key
-    if isinstance(zone, timezone):
-        offset = zone.utcoffset(None)
-        return f"{offset.days} {offset.seconds} {offset.microseconds}"
-    raise ValueCodecError(
-        f"The time zone {zone!r} has no canonical form", hint="use datetime.timezone or zoneinfo.ZoneInfo"
-    )
-
-
-def _read_zone(text: str | None) -> timezone | ZoneInfo | None:
-    if text is None:
-        return None
-    if text[0] in "-0123456789":
-        return timezone(timedelta(*map(int, text.split())))
-    return ZoneInfo(text)
-
-
-def _encode_numpy(value: Any) -> Json:
-    if value.dtype.hasobject:
-        raise ValueCodecError("A numpy array of Python objects has no canonical form", hint="pass a list instead")
-    return {
-        TAG: "numpy",
-        "dtype": value.dtype.str if value.dtype.names is None else value.dtype.descr,
-        "shape": list(value.shape),
-        "is_scalar": not hasattr(value, "__setitem__"),
-        "value": base64.b64encode(value.tobytes(order="C")).decode(),
-    }
-
-
-def _parameters(value: Any) -> tuple[str, dict[str, object]] | None:
-    """How an object is made again, and from what; None when there is no agreed way."""
+def _no_form(value: Any) -> ValueCodecError:
     kind = type(value)
-    if isinstance(value, tuple) and hasattr(kind, "_fields"):
-        return "namedtuple", dict(zip(kind._fields, value, strict=True))
-    if is_dataclass(value):
-        return "dataclass", {field.name: getattr(value, field.name) for field in fields(value)}
-    if hasattr(kind, "__pydantic_fields__"):
-        return "pydantic", {name: getattr(value, name) for name in kind.__pydantic_fields__}
-    if callable(getattr(value, "get_params", None)) and callable(getattr(value, "set_params", None)):
-        return "estimator", dict(value.get_params(deep=False))
-    return None
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    message = f"A {name} has no canonical form, so it cannot be a value in a plan"
+    plain = next((base.__name__ for base in _PLAIN_TYPES if isinstance(value, base)), _ALIKE.get(kind.__name__))
+    if plain is not None:
+        hint = f"pass a plain {plain}: {plain}(…)"
+    elif isinstance(value, MethodType):
+        hint = "pass the object and call its method in the step, or define a function at the top of a module"
+    elif hasattr(kind, "isoformat"):
+        hint = "pass a datetime.datetime, date or time of the standard library"
+    elif hasattr(kind, "as_posix"):
+        hint = "pass a pathlib.Path"
+    else:
+        hint = "make its class a dataclass, pass its parameters instead, or let a step make it"
+    return ValueCodecError(message, hint=hint)
 
 
 def decode(tree: Json, hook: Callable[[dict[str, Json]], object] | None = None, find: Finder = find_named) -> Any:
     """Make the value again.
 
     ``hook`` makes values of kinds that the codec does not know (an artifact's reference). ``find`` turns import paths
-    into classes and functions; a caller who must not trust the tree gives one that knows only what was declared.
+    into classes and functions, and nothing else imports any; a caller who must not trust the tree gives one that knows
+    only what was declared.
 
-    Raises `ValueCodecError` for a tree that this codec did not make.
+    Raises `ValueCodecError` for a tree that this codec did not make, and for one whose classes have changed.
     """
-    return _Decoder(hook, find).decode(tree)
+    try:
+        return _Decoder(hook, find).decode(tree)
+    except HeadraceError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueCodecError(
+            f"A value cannot be made again: {type(error).__name__}: {error}",
+            hint="was it made by another version of its class?",
+        ) from error
 
 
 class _Decoder:
@@ -291,95 +275,50 @@ class _Decoder:
             return [self.decode(item) for item in tree]
         if not isinstance(tree, dict):
             return tree
-        kind = tree.get(TAG)
-        if kind is None:
+        if TAG not in tree:
             return {key: self.decode(item) for key, item in tree.items()}
-        if kind in _TEXT_READERS:
-            return _TEXT_READERS[kind](tree["value"])
-        reader = getattr(self, f"_read_{kind}", None)
+        kind = tree[TAG]
+        if is_form(kind):
+            return value_of(kind, tree)
+        if kind in KINDS or kind == "external":
+            how = "dataclass" if kind == "external" else kind
+            return make_again(how, self._find(tree["type"]), self.decode(tree["fields"]))
+        reader = _READERS.get(kind)
         if reader is not None:
-            return reader(tree)
+            return reader(self, tree)
         if self._hook is not None:
             return self._hook(tree)
         raise ValueCodecError(f"A value of the kind {kind!r} is not known", hint="was it made by a newer Headrace?")
 
-    def _read_tuple(self, tree: Json) -> Any:
-        return tuple(self.decode(tree["items"]))
-
-    def _read_set(self, tree: Json) -> Any:
-        return set(self.decode(tree["items"]))
-
-    def _read_frozenset(self, tree: Json) -> Any:
-        return frozenset(self.decode(tree["items"]))
-
-    def _read_dict(self, tree: Json) -> Any:
+    def _dict(self, tree: Json) -> Any:
         return {self.decode(key): self.decode(item) for key, item in tree["items"]}
 
-    def _read_enum(self, tree: Json) -> Any:
-        kind: Any = self._find(tree["type"])
-        return kind[tree["name"]]
-
-    def _read_datetime(self, tree: Json) -> Any:
-        return datetime.fromisoformat(tree["value"]).replace(tzinfo=_read_zone(tree["zone"]), fold=tree["fold"])
-
-    def _read_time(self, tree: Json) -> Any:
-        return time.fromisoformat(tree["value"]).replace(tzinfo=_read_zone(tree["zone"]), fold=tree["fold"])
-
-    def _read_zone(self, tree: Json) -> Any:
-        return _read_zone(tree["value"])
-
-    def _read_regex(self, tree: Json) -> Any:
-        return re.compile(tree["pattern"], tree["flags"])
-
-    def _read_range(self, tree: Json) -> Any:
-        return range(*tree["args"])
-
-    def _read_slice(self, tree: Json) -> Any:
-        return slice(*tree["args"])
-
-    def _read_name(self, tree: Json) -> Any:
-        return self._find(tree["value"])
-
-    def _read_secret(self, tree: Json) -> Any:
-        return Secret(tree["name"])
-
-    def _read_partial(self, tree: Json) -> Any:
+    def _partial(self, tree: Json) -> Any:
         args, kwargs = self.decode(tree["args"]), self.decode(tree["kwargs"])
         return partial(self.decode(tree["function"]), *args, **kwargs)
 
-    def _read_alias(self, tree: Json) -> Any:
+    def _alias(self, tree: Json) -> Any:
         return GenericAlias(self.decode(tree["origin"]), tuple(self.decode(tree["args"])))
 
-    def _read_numpy(self, tree: Json) -> Any:
-        import numpy
+    def find(self, name: str) -> Any:
+        return self._find(name)
 
-        described = tree["dtype"]
-        if isinstance(described, list):
-            described = [tuple(field) for field in described]
-        dtype = numpy.dtype(described)
-        array = numpy.frombuffer(base64.b64decode(tree["value"]), dtype=dtype).reshape(tree["shape"])
-        return array[()] if tree["is_scalar"] else array.copy()
 
-    def _read_namedtuple(self, tree: Json) -> Any:
-        kind: Any = self._find(tree["type"])
-        return kind(**self.decode(tree["fields"]))
-
-    def _read_dataclass(self, tree: Json) -> Any:
-        kind: Any = self._find(tree["type"])
-        value = object.__new__(kind)
-        for name, item in tree["fields"].items():
-            object.__setattr__(value, name, self.decode(item))
-        return value
-
-    _read_external = _read_dataclass
-
-    def _read_pydantic(self, tree: Json) -> Any:
-        kind: Any = self._find(tree["type"])
-        return kind.model_construct(**self.decode(tree["fields"]))
-
-    def _read_estimator(self, tree: Json) -> Any:
-        kind: Any = self._find(tree["type"])
-        return kind(**self.decode(tree["fields"]))
+_READERS: Mapping[str, Callable[[Any, Json], Any]] = {
+    "tuple": lambda decoder, tree: tuple(decoder.decode(tree["items"])),
+    "set": lambda decoder, tree: set(decoder.decode(tree["items"])),
+    "frozenset": lambda decoder, tree: frozenset(decoder.decode(tree["items"])),
+    "dict": _Decoder._dict,
+    "range": lambda decoder, tree: range(*decoder.decode(tree["args"])),
+    "slice": lambda decoder, tree: slice(*decoder.decode(tree["args"])),
+    "regex": lambda decoder, tree: re.compile(decoder.decode(tree["pattern"]), tree["flags"]),
+    "enum": lambda decoder, tree: make_member(decoder.find(tree["type"]), tree),
+    "name": lambda decoder, tree: decoder.find(tree["value"]),
+    "secret": lambda decoder, tree: Secret(tree["name"]),
+    "partial": _Decoder._partial,
+    "alias": _Decoder._alias,
+    "numpy": lambda decoder, tree: make_array(tree, decoder.find),
+}
 
 
 def names_in(tree: Json) -> set[str]:
