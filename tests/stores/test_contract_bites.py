@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.core.errors import StoreError
-from headrace.stores import local as local_module
+from headrace.stores import scratch
 from headrace.stores.local import LocalStore
 from headrace.stores.protocol import StoredBlob
 from headrace.testing.stores import StoreContract
@@ -85,7 +85,7 @@ class SweepsEverything(LocalStore):
     def __init__(self, root: str | Path) -> None:
         super().__init__(root)
         for entry in (self.root / "scratch").iterdir():
-            local_module.remove_folder(str(entry))
+            scratch.remove(str(entry))
 
 
 class ListsUnsorted(LocalStore):

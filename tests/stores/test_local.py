@@ -313,6 +313,56 @@ class TestSweep:
         LocalStore(store.root)
         assert {path.name for path in folder.iterdir()} == left
 
+    def test_a_folder_is_used_again(self, store: LocalStore) -> None:
+        """ext4 looks through what was freed of late before it makes a folder: a step must not free one each time."""
+        inodes = set()
+        for number in range(5):
+            with store.scratch() as folder:
+                assert list(folder.iterdir()) == []
+                inodes.add(folder.stat().st_ino)
+                (folder / str(number)).write_bytes(b"left")
+        assert len(inodes) == 1
+        with store.scratch() as one, LocalStore(store.root).scratch() as other:
+            assert one.stat().st_ino in inodes
+            assert other.stat().st_ino not in inodes
+        assert len(list((store.root / "scratch").iterdir())) == 2
+        assert check_whole(store) == (0, 0)
+
+    def test_another_user_s_folder_is_left(self, store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        with store.scratch() as folder:
+            inode = folder.stat().st_ino
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        with store.scratch() as folder:
+            assert folder.stat().st_ino != inode
+
+    def test_everything_goes_and_nothing_is_followed(self, store: LocalStore, tmp_path: Path) -> None:
+        kept = tmp_path / "kept"
+        (kept / "sub").mkdir(parents=True)
+        (kept / "file").write_bytes(b"kept")
+        with store.scratch() as folder:
+            (folder / "a" / "b" / "c").mkdir(parents=True)
+            (folder / "a" / "b" / "file").write_bytes(b"x")
+            (folder / "a" / "b" / "file").chmod(0o000)
+            (folder / "a" / "link to a file").symlink_to(kept / "file")
+            (folder / "a" / "link to a folder").symlink_to(kept)
+            (folder / "link to nothing").symlink_to("nowhere")
+        assert not folder.exists()
+        assert sorted(path.name for path in kept.iterdir()) == ["file", "sub"]
+
+    def test_a_name_in_the_project_is_not_touched(self, store: LocalStore) -> None:
+        """What a step opens is seen by an audit hook, which can't tell names relative to a folder's descriptor."""
+        code = (
+            "import sys; from headrace.stores.local import LocalStore\n"
+            "store = LocalStore(sys.argv[1]); seen = []\n"
+            "with store.scratch() as folder:\n"
+            "    (folder / 'a' / 'b').mkdir(parents=True); (folder / 'a' / 'file').write_bytes(b'')\n"
+            "    sys.addaudithook(lambda what, args: what in ('open', 'os.scandir') and seen.append(args[0]))\n"
+            "print([path for path in seen if not str(path).startswith(sys.argv[1])])"
+        )
+        own = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-c", code, str(store.root)]
+        assert subprocess.run(command, env=own, capture_output=True, check=True).stdout == b"[]\n"
+
     def test_a_zombie_writes_no_more(self) -> None:
         child = subprocess.Popen([sys.executable, "-c", ""])
         deadline = time.monotonic() + 10

@@ -43,7 +43,7 @@ from headrace.stores.lease import FileLease, take_lease
 from headrace.stores.marker import new_marker, salt_of
 from headrace.stores.names import OWN_FOLDERS, check_digest, check_name, check_record_name, check_stream_name
 from headrace.stores.protocol import StoredBlob
-from headrace.stores.scratch import owner_name, remove_folder, sweep, system_tag
+from headrace.stores.scratch import FREE, claim, give_back, owner_name, sweep, system_tag
 from headrace.stores.stream import AppendStream
 from headrace.stores.trouble import explain
 
@@ -434,14 +434,18 @@ class LocalStore:
     def scratch(self) -> Iterator[Path]:
         """A fresh, empty folder from which `add_file` needs no copy, removed at the end."""
         folder = self._new_aside()
+        free = f"{self._scratch}/{FREE}-{os.getuid()}-"
+        owner = os.getpid()
         try:
-            with_parent(os.mkdir, folder)
+            if not claim(folder, free):
+                with_parent(os.mkdir, folder)
         except OSError as error:
             raise explain(error, "make a folder for scratch files", folder) from error
         try:
             yield Path(folder)
         finally:
-            remove_folder(folder)
+            if os.getpid() == owner:  # a process forked inside has no business here
+                give_back(folder, f"{free}{self._tag}-{next(self._numbers)}")
 
     def lease(self, name: str, *, wait_seconds: float = 0.0) -> FileLease:
         """Ask to be the only one who works on ``name``. `FileLease` says what network file systems don't guarantee."""

@@ -189,6 +189,18 @@ def use_after_fork(open_store: Open, ready: Ready) -> int:
     return check_whole(store).n_objects
 
 
+def fork_in_scratch(open_store: Open, ready: Ready) -> bool:
+    """Use a scratch folder while a forked process leaves its context. Says whether it is still there."""
+    store = open_store()
+    with store.scratch() as folder:
+        (folder / "file").write_bytes(b"mine")
+        pid = os.fork()
+        if pid != 0:
+            os.waitpid(pid, 0)
+            return (folder / "file").read_bytes() == b"mine"
+    os._exit(0)
+
+
 def big_object(open_store: Open, ready: Ready, n_mib: int) -> int:
     """Add a big file, one that has a second name too, and check both. Returns by how many bytes memory rose."""
     store = open_store()
@@ -372,6 +384,7 @@ _TASKS: tuple[Callable[..., Any], ...] = (
     wait_for_lease,
     fork_under_lease,
     use_after_fork,
+    fork_in_scratch,
     big_object,
     write_all,
     fill_disk,

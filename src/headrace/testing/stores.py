@@ -381,6 +381,10 @@ class StoreContract:
         except KeyError:
             assert not folder.exists()
 
+    def test_scratch_folder_outlives_a_forked_process(self, tmp_path: Path) -> None:
+        with self._child(tmp_path, "fork_in_scratch") as child:
+            assert child.result() is True
+
     def test_scratch_of_a_killed_process_is_swept(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
         with self._child(tmp_path, "leave_scratch") as child:
