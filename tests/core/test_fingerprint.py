@@ -222,6 +222,25 @@ def test_captured_values_count_by_what_they_hold(sandbox, one, two):
     assert codes[0] == codes[2]
 
 
+def test_which_object_is_held_twice_counts(sandbox):
+    source = "a, b = [1], [2]\ndef make(p, q, r, s):\n    def inner(x): return p, q, r, s\n    return inner\nwork = make(ORDER)\n"
+    found = set()
+    for order in ("a, b, a, b", "b, a, a, b", "a, a, a, b", "b, b, a, b"):
+        sandbox.write({"steps.py": source.replace("ORDER", order)})
+        parts = sandbox.code("steps:work").parts
+        found.add(tuple(sorted((label, part.digest) for label, part in parts.items() if "closure" in label)))
+    assert len(found) == 4
+
+
+def test_what_holds_too_much_to_follow_is_a_hit_for_nobody(sandbox):
+    sandbox.write(
+        {
+            "steps.py": "def make(v):\n    def inner(x): return v\n    return inner\nwork = make([[[n]] for n in range(9000)])\n"
+        }
+    )
+    assert sandbox.code("steps:work").digest != sandbox.code("steps:work").digest
+
+
 def test_a_dispatchers_cache_does_not_count(sandbox):
     sandbox.write(
         {

@@ -805,6 +805,45 @@ COUNTING = [
         },
         [("tools/go.py", "print(1)", "print(2)")],
     ),
+    Case(
+        "a star that comes later",
+        app(
+            steps="def clean(x): return 1\nfrom app.h import *\ndef work(x): return clean(x)\n",
+            h="def clean(x): return 2\n",
+        ),
+        [
+            ("app/h.py", "return 2", "return 3"),
+            (
+                "app/steps.py",
+                "def clean(x): return 1\nfrom app.h import *\n",
+                "from app.h import *\ndef clean(x): return 1\n",
+            ),
+        ],
+    ),
+    Case(
+        "a builtin that calls what it is given",
+        app(
+            steps="SEEN = []\ndef note(x):\n    SEEN.append(x)\n    return x\nORDER = sorted([2, 1], key=note)\ndef work(x): return SEEN\n"
+        ),
+        [("app/steps.py", "[2, 1]", "[2, 3]")],
+    ),
+    Case(
+        "a class made by type",
+        app(
+            steps="class Base:\n    known = []\n    def __init_subclass__(cls): Base.known.append(cls.__name__)\nA = type('A', (Base,), {})\ndef work(x): return Base.known\n"
+        ),
+        [("app/steps.py", "'A', (", "'B', (")],
+    ),
+    Case(
+        "a file that is read and written",
+        {
+            **app(
+                steps="def work(x):\n    scan('out.csv')\n    open('out.csv', 'w')\nfrom os import scandir as scan\n"
+            ),
+            "out.csv": "1",
+        },
+        [("out.csv", "1", "2")],
+    ),
 ]
 
 NEUTRAL = [
@@ -961,6 +1000,16 @@ NEUTRAL = [
         "compiled pattern of nobody",
         app(steps="import re\nP = re.compile('a')\ndef work(x): return x\n"),
         [("app/steps.py", "'a'", "'b'")],
+    ),
+    Case(
+        "files that are written",
+        {
+            **app(
+                steps="from pathlib import Path\nHERE = Path('.')\ndef work(x):\n    open('a.csv', 'w')\n    open('a.csv', mode='wb')\n    (HERE / 'a.csv').write_text('')\n    Path('a.csv').open('a')\n    x.write_csv('a.csv')\n    x.savefig('a.csv')\n"
+            ),
+            "a.csv": "1",
+        },
+        [("a.csv", "1", "2")],
     ),
 ]
 

@@ -272,14 +272,15 @@ class Reach:
                 self._declared.add((module, index))
             if opened and not unit.is_class:
                 self._count_all_members()
-        if targets:
-            self.bindings[module, name] = sha256(*(f"{source}:{target}" for source, target in targets))
-            following = []
-            for source, target in targets:
-                self._run_import(f"{source}:{target}" if target else source)
-                following.append((source, target, path))
-            return following
-        return [] if units else None
+        if not units and not targets:
+            return None
+        stars = [(star, line) for star, line in facts.stars if self._may_have(star, name)]
+        if targets or stars:
+            later = [f"{star} {line > facts.units[index].first_line}" for star, line in stars for index in units]
+            self.bindings[module, name] = sha256(*(f"{source}:{target}" for source, target in targets), *later)
+        for source, target in targets:
+            self._run_import(f"{source}:{target}" if target else source)
+        return [(source, target, path) for source, target in targets] + [(star, name, path) for star, _ in stars]
 
     def _unbound(
         self, module: str, facts: ModuleFacts | None, name: str, path: tuple[str, ...], *, soft: bool
@@ -287,7 +288,7 @@ class Reach:
         """Look a name up where no statement of the module binds it: stars, builtins, ``global`` in a function."""
         if facts is None:
             return []
-        stars = [star for star in facts.stars if self._may_have(star, name)]
+        stars = [star for star, _ in facts.stars if self._may_have(star, name)]
         if stars:
             self.bindings[module, name] = sha256(*stars)
             return [(star, name, path) for star in stars]
@@ -329,7 +330,7 @@ class Reach:
                 return True
             if self.modules.place(f"{module}.{name}") is not None:
                 return True
-            stack.extend(facts.stars)
+            stack.extend(deeper for deeper, _ in facts.stars)
         return False
 
     def _foreign_use(self, module: str, name: str, path: tuple[str, ...]) -> None:
@@ -487,7 +488,7 @@ class Reach:
             if facts is not None:
                 found.extend((where, index) for index in facts.unit_bindings.get(what, ()))
                 stack.extend((source, target, rest) for source, target in facts.import_bindings.get(what, ()))
-                stack.extend((star, what, rest) for star in facts.stars)
+                stack.extend((star, what, rest) for star, _ in facts.stars)
             if self.modules.place(f"{where}.{what}") is not None:
                 stack.append((f"{where}.{what}", "", rest))
         return found

@@ -83,7 +83,8 @@ class ModuleFacts:
     unit_bindings: dict[str, list[int]] = field(default_factory=dict)
     import_bindings: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     global_writers: dict[str, list[int]] = field(default_factory=dict)
-    stars: list[str] = field(default_factory=list)
+    stars: list[tuple[str, int]] = field(default_factory=list)
+    """``from module import *``: the module, and the line."""
     imports: list[ImportLine] = field(default_factory=list)
     future: tuple[str, ...] = ()
     docs: str = ""
@@ -150,7 +151,7 @@ class _Reader:
             return
         for name, module, target in import_targets(node, self.home):
             if name == "*":
-                self.facts.stars.append(module)
+                self.facts.stars.append((module, node.lineno))
             else:
                 known = self.facts.import_bindings.setdefault(name, [])
                 if (module, target) not in known:

@@ -16,6 +16,8 @@ from headrace.core.stamps import Stamps
 
 _MAX_LENGTH = 300
 _GLOB = frozenset("*?[")
+_LIVE = ("/proc/", "/sys/", "/dev/", "/run/")
+"""What is there changes by itself."""
 
 
 class Files:
@@ -61,6 +63,8 @@ class Files:
             return
         for base in bases:
             path = os.path.normpath(os.path.join(base, text))
+            if path.startswith(_LIVE) or f"{os.sep}.headrace{os.sep}" in path:
+                continue
             if os.path.isfile(path) or (self._is_data_folder(path) and "/" in text):
                 yield path
         ending = text.replace(os.sep, "/").lstrip("./")

@@ -20,6 +20,10 @@ _ATTRIBUTE_CALLS = frozenset({"getattr", "hasattr", "setattr", "delattr"})
 _GETTERS = frozenset({"attrgetter", "methodcaller"})
 _OPENERS = frozenset({"vars", "dir", "getmembers", "getmembers_static"})
 _MAX_TEXT = 4_000
+_WRITERS = frozenset(
+    {"dump", "touch", "mkdir", "makedirs", "unlink", "remove", "rmdir", "to_csv", "to_parquet", "to_json", "to_excel"}
+)
+_WRITING_STARTS = ("write", "save", "sink_")
 
 
 @dataclass
@@ -117,6 +121,7 @@ class _Collector:
         self.refs = Refs()
         self._home = home
         self._drops = drops
+        self._outputs: set[ast.Constant] = set()
         self._stack: list[tuple[ast.AST, _Scope | None, bool]] = []
 
     def run(self, work: Sequence[tuple[ast.AST, _Scope | None, bool]]) -> None:
@@ -207,7 +212,8 @@ class _Collector:
         if not isinstance(node.value, str):
             return
         if not in_annotation:
-            self.refs.strings.add(node.value)
+            if node not in self._outputs:
+                self.refs.strings.add(node.value)
             return
         if len(node.value) > _MAX_TEXT:
             return
@@ -275,6 +281,8 @@ class _Collector:
 
     def _call(self, node: ast.Call, scope: _Scope | None, in_annotation: bool) -> None:
         name = _called(node.func, scope)
+        if _writes(node, name):
+            self._outputs.update(_named_texts(node))
         first = node.args[0] if node.args else None
         if name in _ATTRIBUTE_CALLS and len(node.args) >= 2 and first is not None:
             self._attribute_call(first, node.args[1], scope, looks_up=name in ("getattr", "hasattr"))
@@ -341,6 +349,35 @@ def _called(func: ast.expr, scope: _Scope | None) -> str:
             return targets[0][1] if targets else ""
         return func.id
     return func.attr if isinstance(func, ast.Attribute) else ""
+
+
+def _writes(node: ast.Call, name: str) -> bool:
+    """Say whether a call writes the file that it names: what a step makes is no input of it."""
+    if name != "open":
+        return name in _WRITERS or name.startswith(_WRITING_STARTS)
+    given = [word.value for word in node.keywords if word.arg == "mode"] + node.args[:2]
+    modes = [value.value for value in given if isinstance(value, ast.Constant) and isinstance(value.value, str)]
+    return any(set(mode) <= set("wxabt") and set(mode) & set("wxa") for mode in modes if len(mode) <= 3)
+
+
+def _named_texts(node: ast.Call) -> Iterator[ast.Constant]:
+    """Yield the texts by which a call names its file: its arguments, or ``Path("a") / "b"`` before the dot."""
+    stack: list[ast.expr] = [*node.args, *(word.value for word in node.keywords)]
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, (ast.BinOp, ast.Call)):
+        stack.append(node.func.value)
+    while stack:
+        child = stack.pop()
+        if isinstance(child, ast.Constant):
+            yield child
+        elif isinstance(child, ast.BinOp) and isinstance(child.op, ast.Div):
+            stack += [child.left, child.right]
+        elif isinstance(child, ast.Call) and _is_path(child.func):
+            stack += child.args
+
+
+def _is_path(func: ast.expr) -> bool:
+    base, path = _unroll(func)
+    return path[-1:] == ("Path",) or (not path and isinstance(base, ast.Name) and base.id == "Path")
 
 
 def _pattern(name: ast.expr) -> tuple[str, str] | None:

@@ -19,11 +19,13 @@ Bound = Mapping[str, list[tuple[str, str]]]
 
 _PURE_BUILTINS = words(
     """
-    abs bool bytes complex dict divmod enumerate filter float frozenset hash int isinstance issubclass len list
-    map max min object ord chr pow property range repr reversed round set slice sorted staticmethod classmethod
-    str sum tuple type zip
+    abs bool bytes chr complex dict divmod enumerate float frozenset hash int isinstance issubclass len list object
+    ord pow property range repr reversed round set slice staticmethod classmethod str sum tuple zip
     """
 )
+_CALLING_BUILTINS = words("max min sorted")
+"""These call what ``key=`` gives them."""
+
 _PURE_CALLS = words(
     """
     re.compile pathlib.Path pathlib.PurePath pathlib.PurePosixPath functools.partial functools.partialmethod
@@ -113,15 +115,18 @@ class Purity:
                 continue
             if isinstance(node, (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)):
                 return False
-            if isinstance(node, ast.Call) and not self._is_pure_call(node.func):
+            if isinstance(node, ast.Call) and not self._is_pure_call(node):
                 return False
             stack.extend(ast.iter_child_nodes(node))
         return True
 
-    def _is_pure_call(self, func: ast.expr) -> bool:
+    def _is_pure_call(self, node: ast.Call) -> bool:
+        func = node.func
         name = self.dotted(func)
         if name.startswith("builtins."):
-            return name.removeprefix("builtins.") in _PURE_BUILTINS
+            builtin = name.removeprefix("builtins.")
+            is_plain = builtin in _CALLING_BUILTINS and not node.keywords
+            return is_plain or builtin in _PURE_BUILTINS or (builtin == "type" and len(node.args) == 1)
         if name in _PURE_CALLS:
             return True
         if not isinstance(func, ast.Attribute) or func.attr not in _PURE_METHODS:
@@ -129,7 +134,7 @@ class Purity:
         base = func.value
         if isinstance(base, ast.Constant):
             return True
-        return isinstance(base, ast.Call) and self._is_pure_call(base.func)
+        return isinstance(base, ast.Call) and self._is_pure_call(base)
 
     def is_pure_decorator(self, decorator: ast.expr) -> bool:
         """Say whether a decorator is known to return what it was given, or a wrapper, and to do nothing else."""

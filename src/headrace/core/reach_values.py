@@ -11,6 +11,7 @@ import copyreg
 import functools
 import json
 import os
+import secrets
 import sys
 import types
 import weakref
@@ -40,7 +41,7 @@ class Values:
         self.parts: dict[str, str] = {}
         self._reach = reach
         self._encode = encode
-        self._seen: dict[int, object] = {}
+        self._seen: dict[int, tuple[object, str]] = {}
         self._work: list[tuple[object, str]] = []
 
     def add(self, value: object, label: str) -> None:
@@ -50,10 +51,12 @@ class Values:
             item, where = self._work.pop()
             if isinstance(item, _PLAIN):
                 self._encoded(item, where)
-            elif id(item) in self._seen or len(self._seen) > _MAX_OBJECTS:
-                self.parts.setdefault(where, sha256("seen", type(item).__qualname__))
+            elif id(item) in self._seen:
+                self.parts.setdefault(where, sha256("the same as", self._seen[id(item)][1]))
+            elif len(self._seen) >= _MAX_OBJECTS:
+                self.parts[where] = sha256("too much to follow", secrets.token_hex())  # in doubt, run
             else:
-                self._seen[id(item)] = item  # kept alive, so that ids stay apart
+                self._seen[id(item)] = (item, where)  # kept alive, so that ids stay apart
                 self._one(item, where)
 
     def _one(self, item: object, where: str) -> None:
