@@ -6,6 +6,7 @@ import itertools
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import check_links
 import docs_code
 import project_files
 import pytest
+
+from headrace.engine import settings
+from headrace.formats.known import KNOWN_FORMATS
 
 PAGES = docs_code.pages()
 
@@ -65,6 +69,30 @@ def test_types_of_a_page(tmp_path: Path) -> None:
 
     with pytest.raises(docs_code.BlockError, match="Incompatible types in assignment"):
         docs_code.check_types(page, tmp_path / "project")
+
+
+def test_the_settings_are_in_the_reference() -> None:
+    page = (docs_code.ROOT / "docs/reference/cli.md").read_text()
+
+    assert set(re.findall(r"^\| `(\w+)` \|", page.split("## Settings")[1], re.MULTILINE)) == set(settings.KNOWN)
+
+
+def test_the_words_of_the_command_line_are_in_the_reference() -> None:
+    page = (docs_code.ROOT / "docs/reference/cli.md").read_text()
+    help_text = subprocess.run(
+        [sys.executable, "-m", "headrace.cli.main", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert set(re.findall(r"^\| `(\w+)[^|]*\|", page.split("## Exit")[0], re.MULTILINE)) == set(
+        re.findall(r"^  (\w+)  ", help_text, re.MULTILINE)
+    )
+
+
+def test_the_formats_are_in_the_reference() -> None:
+    page = (docs_code.ROOT / "docs/reference/formats.md").read_text()
+    named = {name for row in re.findall(r"^\| (`.+?) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+
+    assert named | {"svg"} == {known.name for known in KNOWN_FORMATS}
 
 
 def test_every_dependency_is_explained_where_it_is_used() -> None:
