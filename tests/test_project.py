@@ -111,10 +111,6 @@ def imported_names(source: str) -> Iterator[str]:
             yield node.module or ""
 
 
-# The codec rebuilds a NumPy value where a plan holds one; it is there then, and nothing else loads it.
-LOADED_ON_DEMAND = {("src/headrace/core/values.py", "numpy")}
-
-
 def not_standard(source: str) -> set[str]:
     names = set(imported_names(source))
     return {
@@ -138,7 +134,7 @@ def test_core_imports_the_standard_library_only(project_root: Path) -> None:
     }
 
     assert len(files) > 3
-    assert found - LOADED_ON_DEMAND == set()
+    assert found == set()
 
 
 def test_layers_hold(project_root: Path) -> None:
