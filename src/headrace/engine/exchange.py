@@ -97,20 +97,15 @@ class Loader:
 
 
 class Scratch:
-    """An attempt's place for what is written before it is stored: made when it is first asked for."""
+    """An attempt's places for what is written before it is stored: each made when it is asked for."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._stack = ExitStack()
-        self._root: Path | None = None
 
-    def folder(self, name: str) -> Path:
-        """A fresh folder."""
-        if self._root is None:
-            self._root = self._stack.enter_context(self._store.scratch())
-        folder = self._root / name
-        folder.mkdir()
-        return folder
+    def folder(self) -> Path:
+        """A fresh folder. The store uses its own again, while one made in it would be made and removed each time."""
+        return self._stack.enter_context(self._store.scratch())
 
     def __enter__(self) -> Scratch:
         return self
@@ -152,7 +147,7 @@ def _save_files(spec: Mapping[str, Any], value: Any, declared: Any, store: Store
     from headrace.formats.registry import natural_type, save_artifact
 
     try:
-        folder = scratch.folder(spec["name"])
+        folder = scratch.folder()
         chosen = save_artifact(value, declared, folder, spec["format"] if spec["is_named"] else None)
     except OSError as error:
         if not is_of_the_disk(error):

@@ -50,6 +50,8 @@ OWN_MODULES = (
     "random",
 )
 """What every worker needs of Headrace itself."""
+READY = b"r"
+"""What the server sends once, when it has loaded what it was told to."""
 TRIED = frozenset({"numpy", "pyarrow", "polars", "pandas", "sklearn"})
 """Libraries that start threads when they are imported, and whose forks were shown to work all the same.
 
@@ -231,7 +233,10 @@ def main(control_fd: int, modules: list[str]) -> None:
     gc.collect()
     gc.freeze()
     os.set_inheritable(control_fd, False)
-    server = Server(socket.socket(fileno=control_fd))
+    control = socket.socket(fileno=control_fd)
+    with suppress(OSError):
+        control.send(READY)
+    server = Server(control)
     try:
         server.serve()
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -97,6 +98,19 @@ class ForkServer:
         self._numbers = count(1)
         self._under_way: dict[int, int | None] = {}  # call number: process id once known
         self._is_cancelled = False
+        self._is_ready = False
+
+    def is_ready(self) -> bool:
+        """Whether it has loaded its modules. A call before waits for that."""
+        if not self._is_ready:
+            with self._lock:
+                poll = select.poll()
+                poll.register(self._control, select.POLLIN)
+                if not self._is_ready and poll.poll(0):
+                    self._is_ready = True
+                    with suppress(OSError):
+                        self._control.recv(1)
+        return self._is_ready
 
     def call(
         self,
@@ -238,7 +252,11 @@ class ForkServers:
 
 
 class WorkerLauncher:
-    """Executes each attempt in a worker of its own."""
+    """Executes each attempt in a worker of its own.
+
+    While the server that is to have the modules is still loading them, workers come from one that has none: they
+    import what they need themselves, and the first step need not wait.
+    """
 
     def __init__(self, servers: ForkServers, modules: tuple[str, ...]) -> None:
         self._servers = servers
@@ -248,7 +266,7 @@ class WorkerLauncher:
         """Execute one attempt; see `Launcher`."""
         started = time.perf_counter()
         try:
-            data = self._servers.get(cpus, self._modules).call(
+            data = self._server(cpus).call(
                 "headrace.engine.attempt:run_in_worker",
                 dict(vars(attempt)),
                 log=log,
@@ -259,6 +277,10 @@ class WorkerLauncher:
             outcome, failure = _ending(error, timeout_seconds)
             return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)
         return AttemptEnd.from_json(data)
+
+    def _server(self, cpus: int) -> ForkServer:
+        server = self._servers.get(cpus, self._modules)
+        return server if server.is_ready() else self._servers.get(cpus)
 
     def cancel(self) -> None:
         """Kill what is under way."""
