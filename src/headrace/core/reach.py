@@ -119,9 +119,9 @@ class Reach:
     def declare(self, module: str, name: str) -> None:
         """Take the classes that a step's signature names as declared: their subclasses count too."""
         facts = self.closure.get(module)
-        for index in facts.unit_bindings.get(name, ()) if facts is not None else ():
-            signature = facts.units[index].signature if facts is not None else None
-            for ref in sorted(signature.names | signature.soft) if signature is not None else ():
+        pieces = [facts.units[index].piece for index in facts.unit_bindings.get(name, ())] if facts is not None else []
+        for piece in pieces:
+            for ref in sorted(piece.signature.names | piece.signature.soft):
                 self._resolve(module, ref, soft=True, is_declared=True)
 
     def walk(self) -> None:

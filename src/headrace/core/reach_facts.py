@@ -16,6 +16,7 @@ from headrace.core.reach_names import (
     imported_modules,
     refs_of,
     refs_of_member,
+    refs_of_statement,
 )
 from headrace.core.reach_normal import (
     DEFINITIONS,
@@ -29,15 +30,38 @@ from headrace.core.reach_normal import (
 from headrace.core.reach_pure import Purity
 
 
-@dataclass
 class Piece:
-    """A piece of code that can count: its normal form's digest, its docstrings', its line, and what it names."""
+    """A piece of code that can count. What is asked of it is worked out when it is asked: most pieces never are."""
 
-    label: str
-    line: int
-    digest: str
-    docs: str
-    refs: Refs
+    def __init__(self, label: str, node: ast.stmt, home: Home, drops: Drops, *, is_member: bool = False) -> None:
+        self.label = label
+        self.line = node.lineno
+        self._node = node
+        self._home = home
+        self._drops = drops
+        self._is_member = is_member
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its normal form."""
+        return normal_digest([self._node], self._drops)
+
+    @cached_property
+    def docs(self) -> str:
+        """The digest of its docstrings."""
+        return docstrings_digest(self._node)
+
+    @cached_property
+    def refs(self) -> Refs:
+        """What it names."""
+        collect = refs_of_member if self._is_member else refs_of_statement
+        return collect(self._node, self._home, self._drops)
+
+    @cached_property
+    def signature(self) -> Refs:
+        """What a function's annotations name."""
+        nodes = [_signature(self._node)] if isinstance(self._node, FUNCTIONS) else []
+        return refs_of(nodes, self._home, self._drops)
 
 
 @dataclass
@@ -59,7 +83,6 @@ class Unit:
     makes_subclass_effects: bool = False
     members: dict[str, list[Piece]] = field(default_factory=dict)
     position: int = 0
-    signature: Refs | None = None
 
 
 @dataclass
@@ -129,9 +152,6 @@ class _Reader:
         self.facts.docs = sha256(ast.get_docstring(tree, clean=False) or "")
         for node in statements:
             self._statement(node, rebound)
-        for index, unit in enumerate(self.facts.units):
-            for name in unit.piece.refs.global_writes:
-                self.facts.global_writers.setdefault(name, []).append(index)
         return self.facts
 
     def _bindings(self, statements: list[ast.stmt]) -> None:
@@ -185,8 +205,7 @@ class _Reader:
             self._class(node, node.name in rebound)
         elif isinstance(node, FUNCTIONS):
             pure = self.purity.is_pure_function(node) and node.name not in rebound
-            unit = self._add(node, is_effect=not pure)
-            unit.signature = refs_of([_signature(node)], self.home, self.drops)
+            self._add(node, is_effect=not pure)
         else:
             for child in _own_nodes(node):
                 if isinstance(child, (ast.Import, ast.ImportFrom)):
@@ -204,13 +223,7 @@ class _Reader:
     def _add(self, node: ast.stmt, *, is_effect: bool) -> Unit:
         binds = frozenset(name for child in _own_nodes(node) for name in _bound_by(child))
         label = ", ".join(sorted(binds)) if binds else "<top level>"
-        piece = Piece(
-            label,
-            node.lineno,
-            normal_digest([node], self.drops),
-            docstrings_digest(node),
-            refs_of([node], self.home, self.drops),
-        )
+        piece = Piece(label, node, self.home, self.drops)
         unit = Unit(piece, binds, _first_line(node), node.end_lineno or node.lineno, is_effect)
         unit.position = self.n_effects if _evaluates(node) else 0
         self.n_effects += is_effect
@@ -218,6 +231,8 @@ class _Reader:
         self.facts.units.append(unit)
         for name in binds:
             self.facts.unit_bindings.setdefault(name, []).append(index)
+        for name in _declared_global(node):
+            self.facts.global_writers.setdefault(name, []).append(index)
         for child in _own_nodes(node):
             if isinstance(child, ast.ClassDef):
                 for name, member in self._members(child, child.name):
@@ -247,16 +262,7 @@ class _Reader:
                 if isinstance(child, ast.ClassDef):
                     stack.append((child, f"{path}.{child.name}"))
                 for name in sorted({name for part in _own_nodes(child) for name in _bound_by(part)}):
-                    yield name, self._member(child, f"{path}.{name}")
-
-    def _member(self, node: ast.stmt, label: str) -> Piece:
-        return Piece(
-            label,
-            node.lineno,
-            normal_digest([node], self.drops),
-            docstrings_digest(node),
-            refs_of_member(node, self.home, self.drops),
-        )
+                    yield name, Piece(f"{path}.{name}", child, self.home, self.drops, is_member=True)
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.FunctionDef:
@@ -275,6 +281,12 @@ def _own_nodes(statement: ast.stmt) -> Iterator[ast.AST]:
         if isinstance(node, (*DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
             continue
         stack.extend(ast.iter_child_nodes(node))
+
+
+def _declared_global(statement: ast.stmt) -> list[str]:
+    if not isinstance(statement, DEFINITIONS):
+        return []
+    return [name for node in ast.walk(statement) if isinstance(node, ast.Global) for name in node.names]
 
 
 def _bound_by(node: ast.AST) -> Iterator[str]:

@@ -44,7 +44,6 @@ class Refs:
     imports: set[str] = field(default_factory=set)
     strings: set[str] = field(default_factory=set)
     flags: set[str] = field(default_factory=set)
-    global_writes: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,11 @@ def refs_of(nodes: Iterable[ast.AST], home: Home, drops: Drops) -> Refs:
     return collector.refs
 
 
+def refs_of_statement(node: ast.AST, home: Home, drops: Drops) -> Refs:
+    """Collect what a statement at a module's top level names."""
+    return refs_of([node], home, drops)
+
+
 def refs_of_member(node: ast.AST, home: Home, drops: Drops) -> Refs:
     """Collect what a statement of a class body names, apart from the class."""
     collector = _Collector(home, drops)
@@ -154,8 +158,6 @@ class _Collector:
         elif isinstance(node, ast.MatchClass):
             self.refs.attributes.update(node.kwd_attrs)
             self._children(node, scope, in_annotation)
-        elif isinstance(node, ast.Global):
-            self.refs.global_writes.update(node.names)
         elif isinstance(node, ast.stmt) and is_text(node):
             return
         else:
