@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 from headrace.core.artifact import Artifact, StoredFile
 from headrace.core.errors import DefinitionError, FormatError
 from headrace.core.fit import MISSING
+from headrace.core.forms import TAG
 from headrace.core.names import find_named
-from headrace.core.values import TAG, Json, decode
+from headrace.core.values import Json, decode
 from headrace.stores.trouble import explain, is_of_the_disk
 
 if TYPE_CHECKING:

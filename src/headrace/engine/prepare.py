@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import headrace
 from headrace.core import errors
 from headrace.core.errors import HeadraceError, ProjectError
+from headrace.core.forms import TAG
 from headrace.core.names import find_named
 from headrace.core.plan import Plan
-from headrace.core.values import TAG, Json, canonical, decode, encode, names_in
+from headrace.core.values import Json, canonical, decode, encode, names_in
 from headrace.engine.target import Target, enter, import_target
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.core.values import TAG, Json
+from headrace.core.forms import TAG
+from headrace.core.values import Json
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact

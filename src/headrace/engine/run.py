@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import headrace
 from headrace.core.errors import DefinitionError, HeadraceError, RunError
+from headrace.core.forms import TAG
 from headrace.core.outcome import RunOutcome
 from headrace.core.pipeline import Pipeline
 from headrace.core.plan import Plan, Ref
-from headrace.core.values import TAG, Json, decode, encode
+from headrace.core.values import Json, decode, encode
 from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
 from headrace.engine.events import Announcer, JsonLines, Listener, RunEnded, RunStarted
-from headrace.engine.execute import Run, path_pin
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.prepare import (
     Prepared,
@@ -35,8 +35,10 @@ from headrace.engine.prepare import (
 )
 from headrace.engine.process import worker_environment
 from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
+from headrace.engine.request import path_pin
 from headrace.engine.schedule import run_in_turn, run_outcome, run_side_by_side
 from headrace.engine.settings import read_settings, setting, store_place, worker_count
+from headrace.engine.state import Run
 from headrace.engine.target import Target, enter, import_target, locate, target_of
 from headrace.engine.view import run_lease
 from headrace.stores.open import open_store

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from headrace.core.outcome import Outcome, RunOutcome
 from headrace.core.plan import Node, Plan, Ref
-from headrace.engine.execute import Miss, Run, examine, execute, read_plain
+from headrace.engine.execute import Miss, examine, execute, read_plain
 from headrace.engine.process import memory_bytes
 from headrace.engine.records import NodeResult
+from headrace.engine.state import Run
 
 
 @dataclass

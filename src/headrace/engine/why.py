@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from headrace.core.forms import TAG
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, refs_in
-from headrace.core.values import TAG, Json
+from headrace.core.values import Json
 from headrace.engine.readable import text
 from headrace.engine.records import NodeResult, RunRecord, run_ids
 from headrace.engine.view import RunView
