@@ -562,3 +562,32 @@ def test_the_engine_imports_no_user_module(project: Any) -> None:
     assert project.module not in sys.modules
     assert Path.cwd() != project.folder
     assert os.environ.get("PYTHONHASHSEED") != "0" or "PYTHONHASHSEED" in os.environ
+
+
+def test_a_change_in_the_ready_made_steps_is_seen(project: Any, tmp_path: Path) -> None:
+    """They are code like the project's own, though they come with Headrace: here in a copy of it."""
+    import shutil
+    import subprocess
+    import sys
+
+    import headrace
+
+    copy = tmp_path / "site" / "headrace"
+    shutil.copytree(Path(headrace.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    ready_made = copy / "steps" / "ready.py"
+    ready_made.write_text("from headrace import step\n@step\ndef ready() -> int:\n    return 1\n")
+    project.write("from headrace.steps.ready import ready\n@pipeline\ndef flow():\n    return ready()\n")
+    program = f"import headrace; print(headrace.run('{project.module}.py').load(), headrace.__file__)"
+    outputs = []
+    for result in (1, 1, 2):
+        ready_made.write_text(ready_made.read_text().replace("return 1", f"return {result}"))
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=project.folder,
+            env={**os.environ, "PYTHONPATH": str(copy.parent)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        outputs.append(done.stdout.split())
+    assert outputs == [[str(n), str(copy / "__init__.py")] for n in (1, 1, 2)]

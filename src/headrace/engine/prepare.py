@@ -20,6 +20,7 @@ from headrace.core.forms import TAG
 from headrace.core.names import find_named
 from headrace.core.plan import Plan
 from headrace.core.values import Json, canonical, decode, encode, names_in
+from headrace.engine.process import worker_environment
 from headrace.engine.target import Target, enter, import_target
 
 if TYPE_CHECKING:
@@ -271,10 +272,12 @@ class TraceCache:
         shop = self._workshop
         if prepared.roots and shop.project.source_digest(shop.stamps, roots=prepared.roots) != prepared.sources:
             return False
-        if prepared.discovered.changes(shop.project, shop.stamps, self._salt):
+        environment = worker_environment(os.environ, 1)
+        if prepared.discovered.changes(shop.project, shop.stamps, self._salt, environment):
             return False
         installed = {name: digest for code in prepared.codes.values() for name, digest in code.distributions.items()}
         named = {label: digest for code in prepared.codes.values() for label, digest in code.files.items()}
+        named |= {label: digest for code in prepared.codes.values() for label, digest in code.modules.values()}
         return all(shop.installed(name) == digest for name, digest in installed.items()) and all(
             shop.content(label) == digest for label, digest in named.items()
         )
