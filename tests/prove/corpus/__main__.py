@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.prove.corpus.corpus import counting_edits, leak_edits, neutral_edits, sample
+from tests.prove.corpus.corpus import UNREACHED, counting_edits, leak_edits, neutral_edits, sample, sources
 from tests.prove.corpus.edits import Edit
 from tests.prove.corpus.harness import FAILED, HERE, Values, Workplace
 from tests.prove.corpus.strategies import STRATEGIES, keys_of, simulated
@@ -68,6 +68,9 @@ class Scorer:
         self.by_operator: Counter[str] = Counter()
         self.by_file: Counter[str] = Counter()
         self.n_failing = 0
+        self.broken: list[str] = []
+        self.n_neutral_in_reached = 0
+        self._reached = {path for path in sources(place.root) if path not in UNREACHED}
         self._before = {name: keys_of(key, place.root) for name, key in STRATEGIES.items()}
 
     def take(self, edit: Edit) -> None:
@@ -85,9 +88,14 @@ class Scorer:
                 self._failing(edit, truth)
                 return
             seen = self.place.run(edit)
+            if seen.problem:
+                self.broken.append(f"{edit}: {seen.problem}")
+                return
             now = {name: keys_of(key, self.place.root) for name, key in STRATEGIES.items()}
         self.by_operator[edit.operator] += 1
         self.by_file[edit.place.partition(":")[0]] += 1
+        if edit.kind == "neutral":
+            self.n_neutral_in_reached += edit.place.partition(":")[0] in self._reached
         if edit.kind == "leak":
             self.leaks[str(edit)] = "stale, as documented" if seen.values != truth else "seen"
             return
@@ -127,11 +135,9 @@ def main() -> int:
 
     started = time.monotonic()
     root = HERE / "project"
-    n_neutral = max(options.n // 3, 8) if options.n else 0
+    n_neutral = max(options.n // 3, 8) if options.n else options.most_neutral
     edits = sample(counting_edits(root), options.seed, options.n)
     neutral = sample(neutral_edits(root), options.seed, n_neutral)
-    if options.most_neutral and len(neutral) > options.most_neutral:
-        neutral = neutral[: options.most_neutral]
     folder = Path(tempfile.mkdtemp(prefix="corpus-"))
     try:
         scorer = Scorer(Workplace(folder, mode=options.mode))
@@ -150,14 +156,14 @@ def main() -> int:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n")
     others = any(score.passes for name, score in scorer.scores.items() if name != "headrace")
-    return 0 if scorer.scores["headrace"].passes and not others else 1
+    return 0 if scorer.scores["headrace"].passes and not others and not scorer.broken else 1
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.prove.corpus", description=__doc__)
     parser.add_argument("--seed", type=int, default=20_260, help="for the order and the sample")
     parser.add_argument("--n", type=int, default=0, help="how many edits to try (0: all); a third as many neutral ones")
-    parser.add_argument("--most-neutral", type=int, default=0, help="at most so many neutral edits (0: no limit)")
+    parser.add_argument("--most-neutral", type=int, default=0, help="with --n 0: so many neutral edits (0: all)")
     parser.add_argument("--mode", choices=["inline", "default"], default="inline", help="how Headrace runs")
     parser.add_argument("--out", type=Path, help="where to write the result")
     return parser.parse_args()
@@ -174,7 +180,9 @@ def _result(options: argparse.Namespace, scorer: Scorer, seconds: float) -> dict
         "mode": options.mode,
         "seconds": round(seconds, 1),
         "scores": {name: score.to_json() for name, score in scorer.scores.items()},
+        "neutral_edits_in_reached_files": scorer.n_neutral_in_reached,
         "failing_edits": scorer.n_failing,
+        "broken_runs": scorer.broken,
         "known_leaks": scorer.leaks,
         "skipped": dict(scorer.skipped),
         "by_operator": dict(sorted(scorer.by_operator.items())),
@@ -196,6 +204,8 @@ def _print(result: dict[str, Any]) -> None:
         print(f"  stale: {edit}")
     for edit in headrace["missed"]:
         print(f"  missed: {edit}")
+    for edit in result["broken_runs"]:
+        print(f"  broken run: {edit}")
     for edit, verdict in result["known_leaks"].items():
         print(f"  known leak: {edit}: {verdict}")
     print(f"  edits that make a step fail: {result['failing_edits']}; skipped: {result['skipped']}")

@@ -15,14 +15,14 @@ UNREACHED = ("shop/unrelated.py",)
 
 def counting_edits(root: Path) -> list[Edit]:
     """Edits that should change an output; whether each does is found by running."""
-    found = [edit for path in _sources(root) for edit in _source_edits(root, path)]
+    found = [edit for path in sources(root) for edit in _source_edits(root, path)]
     return [*found, *_data_edits(root), *_environment_edits(), *_parameter_edits(), *_package_edits(root)]
 
 
 def neutral_edits(root: Path) -> list[Edit]:
     """Edits that should change nothing."""
     found = []
-    for path in _sources(root):
+    for path in sources(root):
         source = Source((root / path).read_bytes())
         for change in neutral_changes(source):
             place = f"{path}:{change[1]}"
@@ -49,13 +49,22 @@ def leak_edits() -> list[Edit]:
 
 
 def sample(edits: list[Edit], seed: int, n: int) -> list[Edit]:
-    """Take ``n`` edits at random (0: all), spread over files and operators as they come."""
-    mixed = sorted(edits, key=lambda edit: (edit.operator, edit.place))
-    random.Random(seed).shuffle(mixed)
+    """Take ``n`` edits (0: all) in turn from each operator, at random among an operator's sites."""
+    chance = random.Random(seed)
+    by_operator: dict[str, list[Edit]] = {}
+    for edit in sorted(edits, key=lambda edit: (edit.operator, edit.place)):
+        by_operator.setdefault(edit.operator, []).append(edit)
+    operators = list(by_operator.values())
+    chance.shuffle(operators)
+    for sites in operators:
+        chance.shuffle(sites)
+    longest = max(map(len, operators), default=0)
+    mixed = [sites[turn] for turn in range(longest) for sites in operators if turn < len(sites)]
     return mixed[:n] if n else mixed
 
 
-def _sources(root: Path) -> list[str]:
+def sources(root: Path) -> list[str]:
+    """Name the project's Python files."""
     return sorted(path.relative_to(root).as_posix() for path in root.glob("shop/**/*.py"))
 
 

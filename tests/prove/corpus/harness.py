@@ -47,6 +47,7 @@ class Seen:
 
     values: Values = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
+    problem: str = ""
 
 
 class Workplace:
@@ -87,7 +88,7 @@ class Workplace:
         """Give what the steps give when they are called; None where they don't end."""
         parameters = {**DEFAULTS, **edit.parameters}
         found = self._fork(edit, lambda: _call_steps(parameters), seconds=10)
-        return found if isinstance(found, dict) else None
+        return found if isinstance(found, dict) and "problem" not in found else None
 
     def run(self, edit: Edit) -> Seen:
         """Give what a run gives on a fresh copy of the store."""
@@ -96,7 +97,9 @@ class Workplace:
             shutil.copytree(self._base, self.store)
         found = self._fork(edit, lambda: self._run(edit), seconds=SECONDS)
         if not isinstance(found, dict):
-            return Seen()
+            return Seen(problem=f"the run did not end within {SECONDS} s")
+        if "problem" in found:
+            return Seen(problem=str(found["problem"]))
         return Seen(found["values"], set(found["cached"]))
 
     def _run(self, edit: Edit) -> object:
@@ -149,12 +152,13 @@ class Workplace:
             os.chdir(self.root)
             sys.path[:] = [str(self.site), *(entry for entry in sys.path if entry not in ("", str(HERE.parents[2])))]
             sys.dont_write_bytecode = True
-            data = json.dumps(work()).encode()
+            try:
+                found = work()
+            except BaseException:  # noqa: BLE001 - the child's only report
+                found = {"problem": traceback.format_exc()}
             with os.fdopen(writer, "wb") as pipe:
-                pipe.write(data)
+                pipe.write(json.dumps(found).encode())
             code = 0
-        except BaseException:  # noqa: BLE001 - the child's only report
-            traceback.print_exc()
         finally:
             os._exit(code)
 
