@@ -9,6 +9,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from kills.campaign import main, summary, try_instants
 from kills.instants import Instant, choose
 from kills.processes import MARKER, marked
 from kills.trial import Place, Undisturbed, WrongError, carry_out, check_nothing_runs, undisturbed
-from kills.trouble import trouble_trials
+from kills.trouble import can_mount, trouble_trials
 
 from headrace.testing.faults import FAULT_POINTS
 
@@ -46,7 +47,9 @@ def test_after_each_kill_all_is_whole_and_the_next_run_ends(folder: Path, expect
 def test_after_other_trouble_too(folder: Path, expected: Undisturbed) -> None:
     trials = trouble_trials(folder, expected, SEED, n_each=2)
     assert [trial for trial in trials if "wrong" in trial] == []
-    assert sum(trial["kind"] == "damaged objects" for trial in trials) == 2
+    kinds = Counter(trial["kind"] for trial in trials if "skipped" not in trial)
+    assert (kinds["damaged objects"], kinds["started process"]) == (2, 8)
+    assert kinds["full disk"] == kinds["read-only"] == (2 if can_mount(folder) else 0)
 
 
 def test_an_undisturbed_run_passes_most_points(expected: Undisturbed) -> None:

@@ -1,4 +1,4 @@
-"""Run the pipeline once, in the project's folder: ``driver.py STORE [inline]``. The last line says how it went."""
+"""Run a pipeline in the project's folder, as the JSON on the command line says; the last line says how it went."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import sys
 import headrace
 
 
-def main(store: str, inline: bool) -> int:
-    result = headrace.run("twelve.py:twelve", store=store, workers=2, inline=inline)
+def main(target: str, store: str, inline: bool, parameters: dict[str, object]) -> int:
+    result = headrace.run(target, parameters, store=store, workers=2, inline=inline)
     nodes = {
         name: {
             "outcome": node.outcome.value,
@@ -23,4 +23,4 @@ def main(store: str, inline: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], "inline" in sys.argv[2:]))
+    sys.exit(main(**json.loads(sys.argv[1])))

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 LONGEST_RUN_SECONDS = 60.0
 LONGEST_DEATH_SECONDS = 10.0
 NEVER = 0
+TWELVE = "twelve.py:twelve"
 
 
 class WrongError(Exception):
@@ -53,9 +54,12 @@ class Place:
         own["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         return own | ({"HEADRACE_FAULT": fault} if fault else {})
 
-    def start(self, *, inline: bool = False, fault: str | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *, inline: bool = False, fault: str | None = None, target: str = TWELVE, **parameters: object
+    ) -> subprocess.Popen[bytes]:
         """Start an engine."""
-        command = [sys.executable, str(HERE / "driver.py"), str(self.store), *(["inline"] if inline else [])]
+        request = {"target": target, "store": str(self.store), "inline": inline, "parameters": parameters}
+        command = [sys.executable, str(HERE / "driver.py"), json.dumps(request)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=self.project, env=self.environment(fault), stdout=pipe, stderr=pipe)
 

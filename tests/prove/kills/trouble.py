@@ -21,10 +21,24 @@ from headrace.core.errors import DamagedObjectError
 from headrace.stores.local import LocalStore
 from headrace.testing.stores import check_whole
 from kills.instants import Instant
-from kills.trial import Place, Undisturbed, WrongError, check_next_run, check_nothing_runs, finished_steps, strike
+from kills.processes import marked, server_of, wait_till, workers_of
+from kills.trial import (
+    LONGEST_DEATH_SECONDS,
+    LONGEST_RUN_SECONDS,
+    Place,
+    Undisturbed,
+    WrongError,
+    check_next_run,
+    check_nothing_runs,
+    finish,
+    finished_steps,
+    kill,
+    strike,
+)
 
 Trial = dict[str, Any]
 KINDS_OF_DAMAGE = ("altered", "cut short", "emptied", "removed")
+VICTIMS = ("engine", "a worker", "both", "server")
 LARGE = "size=64m,nr_inodes=0"
 
 
@@ -43,9 +57,44 @@ def trouble_trials(folder: Path, expected: Undisturbed, seed: int, n_each: int =
             trials.append(on_own_mount("read-only", folder, expected, number, seconds=rng.uniform(0, expected.seconds)))
     if not mounts:
         trials.append({"kind": "full disk", "skipped": "mounting a tmpfs isn't permitted here"})
+    trials += [started_process(folder, victim, own) for victim in VICTIMS for own in (False, True)]
     for trial in trials:
         print(("WRONG: " if "wrong" in trial else "") + f"seed {seed}, {trial}", flush=True)
     return trials
+
+
+def started_process(folder: Path, victim: str, own_session: bool) -> Trial:
+    """A step has started a process that goes on for two minutes, and somebody is killed: it must not be left behind.
+
+    Known: when the fork server itself is killed, nobody can find a process any more that made a session of its own.
+    """
+    is_known_leak = victim == "server" and own_session
+    place = Place(folder / f"started-{victim.replace(' ', '-')}-{own_session}")
+    trial: Trial = {"kind": "started process", "victim": victim, "own_session": own_session}
+    sign = place.folder / "sign"
+    engine = place.start(target="starter.py:starter", sign=str(sign), own_session=own_session)
+    try:
+        if not wait_till(lambda: sign.exists() or engine.poll() is not None, LONGEST_RUN_SECONDS):
+            raise WrongError("the step's process did not start")
+        victims = {
+            "engine": [engine.pid],
+            "a worker": workers_of(engine.pid, place.name),
+            "both": [engine.pid, *workers_of(engine.pid, place.name)],
+            "server": server_of(engine.pid, place.name),
+        }[victim]
+        if not victims:
+            raise WrongError("there was nobody to kill")
+        kill(victims)
+        ended = finish(engine)
+        trial |= {"engine": ended.exit_code, "outcomes": ended.outcomes()}
+        trial["death_seconds"] = round(check_nothing_runs(place, 1.0 if is_known_leak else LONGEST_DEATH_SECONDS), 3)
+    except WrongError as error:
+        return {**trial, "known leak" if is_known_leak else "wrong": str(error)}
+    finally:
+        engine.kill()
+        kill(marked(place.name))
+    place.remove()
+    return trial
 
 
 def can_mount(folder: Path) -> bool:
