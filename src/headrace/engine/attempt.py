@@ -71,7 +71,6 @@ class AttemptEnd:
     failure: Failure | None = None
     damaged: str | None = None
     seconds: float = 0.0
-    is_stored: bool = True
 
     def to_json(self) -> dict[str, Json]:
         """The form that goes from the worker to the engine."""
@@ -82,7 +81,6 @@ class AttemptEnd:
             "failure": asdict(self.failure) if self.failure else None,
             "damaged": self.damaged,
             "seconds": self.seconds,
-            "is_stored": self.is_stored,
         }
 
     @classmethod
@@ -95,7 +93,6 @@ class AttemptEnd:
             Failure.from_json(data["failure"]),
             data["damaged"],
             data["seconds"],
-            data["is_stored"],
         )
 
 
@@ -172,18 +169,18 @@ def run_attempt(attempt: Attempt, workplace: Workplace, report: Report) -> Attem
         return time.perf_counter() - started
 
     try:
-        outputs, discovered, is_stored = _execute(attempt, workplace, report, started)
+        outputs, discovered = _execute(attempt, workplace, report, started)
     except DamagedObjectError as error:
         failure = Failure("DamagedObjectError", str(error), is_retryable=True)
         return AttemptEnd(Outcome.FAILED, failure=failure, damaged=error.digest, seconds=seconds())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a step raises is its outcome
         return AttemptEnd(Outcome.FAILED, failure=_failure(error, attempt), seconds=seconds())
-    return AttemptEnd(Outcome.SUCCEEDED, outputs, discovered, seconds=seconds(), is_stored=is_stored)
+    return AttemptEnd(Outcome.SUCCEEDED, outputs, discovered, seconds=seconds())
 
 
 def _execute(
     attempt: Attempt, workplace: Workplace, report: Report, started: float
-) -> tuple[Mapping[str, Artifact], Mapping[str, Json], bool]:
+) -> tuple[Mapping[str, Artifact], Mapping[str, Json]]:
     from headrace.core.discovery import Discovered, Recorder, unseen
 
     store, project = workplace.store, workplace.project
@@ -210,8 +207,8 @@ def _execute(
     action = Action(attempt.key, outputs, seen, now(), time.perf_counter() - started, attempt.run_id, attempt.node)
     fault_point("engine.before_action")
     if not attempt.step["cache"] or store.create_record(action.name, action.to_json()):
-        return outputs, seen, True
-    return _winner(action, store), seen, True
+        return outputs, seen
+    return _winner(action, store), seen
 
 
 def _winner(action: Action, store: Store) -> Mapping[str, Artifact]:
