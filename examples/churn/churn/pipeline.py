@@ -80,7 +80,7 @@ def churn(
         return features(clean, DERIVED if derived is None else read_rules(derived)), quarantine
 
     table, quarantine = prepared(data)
-    parts = split(table, how)
+    parts = split(table, how, test=0.15 if test_data is None else 0.01)
     test = parts.test if test_data is None else prepared(test_data)[0]
     model = train(parts.train, parts.validation, target=target, positive=positive, estimator=estimator, exclude=hidden)
     evaluation = evaluate(model, test, slices=list(groups))
