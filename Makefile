@@ -102,7 +102,7 @@ format: $(VENV)/.ready-to-develop ## format the code
 bench-envs: $(VENV)/.ready-to-develop ## one environment for each peer, under benchmarks/.envs
 	@$(BIN)/python benchmarks/environments.py
 
-bench: bench-envs bytecode ## measure Headrace beside its peers; writes benchmarks/RESULTS.md
+bench: bench-envs bytecode $(CUSTOMERS) ## measure Headrace beside its peers; writes benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/run.py
 
 clean: ## remove what make made (environments, caches, the example's store)

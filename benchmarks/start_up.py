@@ -40,7 +40,7 @@ def commands_to_time(scratch: Path) -> list[tuple[str, list[str], Path]]:
         ("Headrace, one step, empty store", ["bash", "-c", fresh], project),
         ("Headrace, one step, inline, empty store", ["bash", "-c", f"{fresh} --inline"], project),
         ("Headrace, one step, a hit", [headrace, "run", "one:one"], project),
-        ("Headrace, the churn example, all hits", [headrace, "run", "churn", "--store", churn_store], CHURN),
+        ("Headrace, the churn example, all hits", [headrace, "run", "--store", churn_store], CHURN),
         *(
             (f"{peer.name}, one step", [*peer.command(scratch / peer.name), "--once", "1", "5"], scratch)
             for peer in PEERS
