@@ -137,7 +137,8 @@ class _Encoder:
         if kind is set or kind is frozenset:
             return {TAG: kind.__name__, "items": sorted((self._part("{…}", item) for item in value), key=canonical)}
         if kind is range or kind is slice:
-            return {TAG: kind.__name__, "args": self._items((value.start, value.stop, value.step))}
+            args = [self._part(f".{name}", getattr(value, name)) for name in ("start", "stop", "step")]
+            return {TAG: kind.__name__, "args": args}
         if kind is re.Pattern:
             return {TAG: "regex", "pattern": self.encode(value.pattern), "flags": value.flags}
         if isinstance(value, Enum):
@@ -230,7 +231,7 @@ _ALIKE: Mapping[str, str] = {
 def _no_form(value: Any) -> ValueCodecError:
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    message = f"A {name} has no canonical form, so it cannot be a value in a plan"
+    message = f"A value of type {name} has no canonical form, so it cannot stand in a plan"
     plain = next((base.__name__ for base in _PLAIN_TYPES if isinstance(value, base)), _ALIKE.get(kind.__name__))
     if plain is not None:
         hint = f"pass a plain {plain}: {plain}(…)"
