@@ -172,6 +172,22 @@ def test_damaged_metadata_is_skipped(site):
     assert set(site.look().digests(["alpha"])) == {"alpha"}
 
 
+@pytest.mark.parametrize("change", ["upgrade", "install", "remove", "nothing"])
+def test_the_state_is_that_of_all_that_is_installed(site, change):
+    site.install("alpha")
+    info = site.install("beta")
+    before = site.look().state()
+    if change == "upgrade":
+        site.install("alpha", "1.1")
+    elif change == "install":
+        site.install("gamma")
+    elif change == "remove":
+        for path in list(info.iterdir()):
+            path.unlink()
+        info.rmdir()
+    assert (site.look().state() != before) == (change != "nothing")
+
+
 class TestCache:
     def test_a_second_look_reads_no_record(self, site, tmp_path, monkeypatch):
         site.install("alpha", requires=["beta"])

@@ -281,6 +281,14 @@ def test_a_function_of_a_notebook_counts_by_its_code_and_globals(sandbox):
     assert digest(base) != digest(base + "rate = 4\n")
 
 
+def test_a_new_file_that_a_pattern_finds_counts_and_its_folder_is_named(sandbox):
+    sandbox.write({"steps.py": "def work(x):\n    return x.scan('data/*.csv')\n", "data/a.csv": "1"})
+    before = sandbox.code("steps:work")
+    assert set(before.files) == {"data", "data/a.csv"}
+    sandbox.write({"data/b.csv": "1"})
+    assert before.differences(sandbox.code("steps:work")) == ["data changed", "data/b.csv was added"]
+
+
 def test_many_nodes_of_one_function_cost_one(sandbox, monkeypatch):
     sandbox.write(APP)
     work = sandbox.load("app.steps:work")

@@ -87,6 +87,14 @@ class Distributions:
         """Give an installed distribution by name."""
         return self._read().get(normal_name(name))
 
+    def state(self) -> str:
+        """Give one digest over all that is installed: a plan kept from before holds while this does.
+
+        A module that was missing (``try: import x``) may be there after an installation, and no record names it.
+        """
+        listed = [[item.name, item.version, item.digest] for _, item in sorted(self._read().items())]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
     def digests(self, modules: Iterable[str]) -> dict[str, str]:
         """Give ``name -> "version@digest"`` of the distributions that modules belong to, and of all they require.
 

@@ -32,8 +32,8 @@ class Files:
         """Give ``label -> content digest`` of the files named by ``(module, constant)``.
 
         A constant names a file relative to the working folder, the project's root or its module's folder; or it is the
-        end of the path of a project file that is no Python source. A constant with ``*`` names all files it matches; a
-        constant with a slash may name a folder inside the project.
+        end of the path of a project file that is no Python source. A constant with ``*`` names all files it matches,
+        and the data folder that it looks in, for files yet to come; one with a slash may name a folder of the project.
         """
         found: dict[str, str] = {}
         for module, text in sorted(strings):
@@ -82,6 +82,10 @@ class Files:
         if "/" not in text and "." not in text:
             return
         patterns = {os.path.normpath(os.path.join(base, text)) for base in bases}
+        for pattern in sorted(patterns):
+            folder = os.path.dirname(pattern[: min(pattern.index(mark) for mark in _GLOB if mark in pattern)])
+            if self._is_data_folder(folder):
+                yield folder
         ending = f"*/{text.lstrip('./')}"
         for names in self._index().values():
             for relative in names:
