@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. ``arguments``: without the program's name; by default the process's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _main(given)
+        code = _main(given)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("headrace: interrupted", file=sys.stderr)  # noqa: T201
         return INTERRUPTED

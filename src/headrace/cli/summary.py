@@ -93,7 +93,7 @@ def _verb(outcome: RunOutcome) -> str:
 
 def go_on_lines(view: RunView, again: Sequence[str]) -> Iterator[str]:
     """The commands that go on: running again, and resuming where that spares something."""
-    yield f"what succeeded is kept; go on with: {shlex.join(again)}"
+    yield f"what succeeded is kept; go on with: {clean(shlex.join(again))}"
     plan = view.plan
     uncached = [node for node, result in view.results.items() if result.outcome is Outcome.SUCCEEDED]
     uncached = [node for node in uncached if not plan.step_of(plan.by_id[node]).cache]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.forms import TAG
+from headrace.core.discovery import ABSENT, NAMES
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, refs_in
 from headrace.core.values import Json
@@ -117,7 +118,7 @@ class Explainer:
         if before.key != now.key:
             causes = tuple(_differences(self.view, node, before, now, past))
             return Explanation(node, now.outcome, causes, past.id)
-        return Explanation(node, now.outcome, (_of_same_key(before, now, past.id),), past.id)
+        return Explanation(node, now.outcome, _of_same_key(before, now, past.id), past.id)
 
     def _newest_past(self, node: str) -> _Past | None:
         """The newest earlier run of this pipeline in which the node came so far as to have a key."""
@@ -164,16 +165,29 @@ class _Past:
         return {node: attempts[-1] for node, attempts in self.view.attempts.items()}
 
 
-def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> Cause:
-    """Code and inputs are those of the run before: the reason that was recorded says why that was not enough."""
+def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Cause, ...]:
+    """Code and inputs are those of the run before: what the step read, or the recorded reason, says what was not."""
+    if before.outcome.is_failure and now.reason in ("", NOTHING_MADE):
+        past = _past_tense(before.outcome)
+        return (Cause("failed before", f"it {past} in run {run_id}, from the same code and inputs"),)
+    read = tuple(_read_causes(before.discovered, now.discovered))
+    if read:
+        return read
     if now.reason and now.reason != NOTHING_MADE:
-        is_read = any(word in now.reason for word in (" changed", " was added", " was removed"))
-        return Cause("read" if is_read else "stored", f"{now.reason} since run {run_id}" if is_read else now.reason)
-    if before.outcome.is_failure:
-        return Cause(
-            "failed before", f"it {_past_tense(before.outcome)} in run {run_id}, from the same code and inputs"
-        )
-    return Cause("stored", f"what run {run_id} made of the same is not in the store any more")
+        return (Cause("stored", now.reason),)
+    return (Cause("stored", f"what run {run_id} made of the same is not in the store any more"),)
+
+
+def _read_causes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[Cause]:
+    """What both were seen to read, and was another then. Of variables only the names are known."""
+    words = {"files": "{}", "listings": "the list of files in {}", "environment": "environment variable {}"}
+    for kind, form in words.items():
+        before, after = old.get(kind, {}), new.get(kind, {})
+        for name in sorted(before.keys() & after.keys()):
+            if before[name] != after[name]:
+                what = "the set of environment variables" if name == NAMES else form.format(name)
+                how = "was added" if before[name] == ABSENT else "was removed" if after[name] == ABSENT else "changed"
+                yield Cause("read", f"{what}, which it reads, {'changed' if name == NAMES else how}")
 
 
 def _past_tense(outcome: Outcome) -> str:
@@ -298,8 +312,8 @@ def _cause_of(pair: _Pair) -> Cause:
     is_of_one_kind = isinstance(pair.old, dict) and pair.old.get(TAG) == kind
     if kind == "artifact":
         return _input_cause(pair)
-    if kind in ("path", "text") and is_of_one_kind and pair.old["value"] == pair.new["value"]:
-        return Cause("file", f"{pair.name}: the content of {pair.new['value']} {_verb(pair)}")
+    if (file := _same_file(pair)) is not None:
+        return Cause("file", f"{pair.name}: the content of {file} {_verb(pair)}")
     if kind == "external" and is_of_one_kind and pair.old.get("fields") == pair.new.get("fields"):
         pins = f"{bounded(text(pair.old.get('pin')))} → {bounded(text(pair.new.get('pin')))}"
         return Cause("external", f"{pair.name}: {bounded(text(pair.new))} was pinned to other than before: {pins}")
@@ -314,8 +328,19 @@ def _input_cause(pair: _Pair) -> Cause:
     return Cause("input", f"input {pair.name} changed, which is made by {source}", made_by=ref.node)
 
 
+def _same_file(pair: _Pair) -> str | None:
+    """The file that both name; a text that named none before is plain text in the key."""
+    names = [item["value"] if _is_file(item) else item for item in (pair.old, pair.new)]
+    has_file = _is_file(pair.old) or _is_file(pair.new)
+    return names[0] if has_file and isinstance(names[0], str) and names[0] == names[1] else None
+
+
+def _is_file(tree: Json) -> bool:
+    return isinstance(tree, dict) and tree.get(TAG) in ("path", "text")
+
+
 def _verb(pair: _Pair) -> str:
-    before, after = pair.old.get("digest"), pair.new.get("digest")
+    before, after = (item.get("digest") if _is_file(item) else None for item in (pair.old, pair.new))
     return "was added" if before is None else "was removed" if after is None else "changed"
 
 
