@@ -6,6 +6,7 @@ of other times. Each run is in a fork of this process, which has imported Headra
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -48,6 +49,7 @@ class Seen:
     values: Values = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
     problem: str = ""
+    imported: list[str] = field(default_factory=list)
 
 
 class Workplace:
@@ -65,8 +67,10 @@ class Workplace:
         first = self.run(nothing)
         self.base = self.truth(nothing)
         if first.values != self.base or FAILED in self.base.values():
-            raise RuntimeError(f"the unedited project gives {first.values}, and by plain calls {self.base}")
+            raise RuntimeError(f"the unedited project gives {first}, and by plain calls {self.base}")
         shutil.copytree(self.store, self._base)
+        for name in first.imported:
+            importlib.import_module(name)  # once here, so that each fork has it
 
     @contextmanager
     def edited(self, edit: Edit) -> Iterator[None]:
@@ -100,7 +104,7 @@ class Workplace:
             return Seen(problem=f"the run did not end within {SECONDS} s")
         if "problem" in found:
             return Seen(problem=str(found["problem"]))
-        return Seen(found["values"], set(found["cached"]))
+        return Seen(found["values"], set(found["cached"]), imported=found["imported"])
 
     def _run(self, edit: Edit) -> object:
         from headrace.engine.run import run
@@ -116,10 +120,9 @@ class Workplace:
         values = {}
         for name, node in result.nodes.items():
             values[name] = _canonical(result.load(name)) if node.outputs else FAILED
-        return {
-            "values": values,
-            "cached": [name for name, node in result.nodes.items() if str(node.outcome) == "cached"],
-        }
+        cached = [name for name, node in result.nodes.items() if str(node.outcome) == "cached"]
+        imported = [name for name in sys.modules if name.startswith("headrace.")]
+        return {"values": values, "cached": cached, "imported": imported}
 
     def _fork(self, edit: Edit, work: Callable[[], object], *, seconds: int) -> object:
         """Do work in a fork: in the project, with the edit's environment, within limits."""
@@ -148,7 +151,7 @@ class Workplace:
             for name in [name for name in os.environ if name.startswith(("SHOP_", "HEADRACE_"))]:
                 del os.environ[name]
             os.environ.update(edit.environment)
-            os.environ["PYTHONPATH"] = str(self.site)
+            os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH")]))
             os.chdir(self.root)
             sys.path[:] = [str(self.site), *(entry for entry in sys.path if entry not in ("", str(HERE.parents[2])))]
             sys.dont_write_bytecode = True
