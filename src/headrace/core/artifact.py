@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from headrace.core.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -60,6 +62,16 @@ class Artifact:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Artifact:
-        """Read the form that records keep."""
+        """Read the form that records keep.
+
+        Raises `StoreError` for a file outside the artifact: whoever can write to a shared store must not be able to
+        have files written anywhere.
+        """
         files = tuple(StoredFile(path, digest, n_bytes) for path, digest, n_bytes in data["files"])
+        for file in files:
+            if file.path.startswith("/") or ".." in file.path.split("/"):
+                raise StoreError(
+                    f"A record names a file outside its artifact: {file.path!r}",
+                    hint="the record is damaged or forged: delete it, and the step is executed again",
+                )
         return cls(data["format"], data["version"], files, data["type"])

@@ -27,16 +27,29 @@ from collections.abc import Iterable
 class HeadraceError(Exception):
     """The base of every error raised on purpose.
 
-    ``message`` says what happened, ``where`` names the pipeline, step or file and line, ``hint`` says what to do.
+    Attributes
+    ----------
+    message
+        What happened, as one sentence without its full stop; values as ``repr`` shows them.
+    where
+        The pipeline, step, or file and line, or None.
+    hint
+        What to do, or None.
+
+    As text: ``message (where).``, and ``Hint: hint`` on a line of its own. It goes from process to process (pickle)
+    with all its attributes, whatever arguments a subclass takes.
     """
 
-    def __init__(self, message: str, *, hint: str | None = None, where: str | None = None) -> None:
-        self.message = message
+    def __init__(self, message: object, *, hint: str | None = None, where: str | None = None) -> None:
+        self.message = str(message)
         self.hint = hint
         self.where = where
-        place = f" ({where})" if where else ""
-        end = "" if message.endswith((".", "?")) and not place else "."
-        super().__init__(f"{message}{place}{end}" + (f"\nHint: {hint}" if hint else ""))
+        text = self.message
+        if where:
+            text = f"{text.removesuffix('.')} ({where})."
+        elif not text.endswith((".", "?", "!")):
+            text = f"{text}."
+        super().__init__(text + (f"\nHint: {hint}" if hint else ""))
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.message, self.hint, self.where, self.__dict__)
@@ -116,16 +129,30 @@ class RunError(HeadraceError):
 class TransientError(HeadraceError):
     """Something that may pass if it is tried again. Steps may raise it to ask for a retry."""
 
+    def __init__(
+        self,
+        message: object = "this may pass if it is tried again",
+        *,
+        hint: str | None = None,
+        where: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, where=where)
+
 
 def near_miss(name: str, known: Iterable[str]) -> str | None:
-    """Say which known name was probably meant: ``"did you mean 'features'?"``, or list what there is."""
+    """Say which known name was probably meant: ``"did you mean 'features'?"``, or list at most eight that there are.
+
+    None when none is known.
+    """
     from difflib import get_close_matches
 
-    names = sorted(set(known))
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    by_small = {item.casefold(): item for item in sorted(set(known), reverse=True)}
+    close = get_close_matches(name.casefold(), by_small, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {by_small[close[0]]!r}?"
+    names = sorted(set(by_small.values()))
     if not names:
         return None
-    shown = ", ".join(repr(n) for n in names[:8])
-    return f"there are {shown}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    shown = ", ".join(repr(item) for item in names[:8])
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"there are {shown}{more}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import platform
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +18,9 @@ SCHEME = 1
 @dataclass(frozen=True, slots=True)
 class KeyParts:
     """What a key is made of, kept with each record so that two runs can be compared part by part.
+
+    Two keys are equal if and only if all parts are: digests and trees are compared as texts, types included. The order
+    of ``code`` does not count.
 
     Attributes
     ----------
@@ -57,10 +60,14 @@ class KeyParts:
 
 
 def environment_of(cpus: int, table_engine: str | None) -> dict[str, Json]:
-    """The part of the environment that counts: interpreter, architecture, thread limit, and a table step's engine."""
+    """The part of the environment that counts: interpreter, architecture, thread limit, and a table step's engine.
+
+    ``cpus`` is the step's thread limit, 1 or more; ``table_engine`` the engine and its version, or None for a step that
+    takes no table.
+    """
     return {
         "python": f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}",
-        "machine": platform.machine(),
+        "machine": os.uname().machine,
         "threads": cpus,
         **({"table engine": table_engine} if table_engine else {}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum, Flag
+from inspect import CO_VARARGS, CO_VARKEYWORDS
 from typing import Any
 
 from headrace.core.errors import ValueCodecError
@@ -66,19 +67,14 @@ def _make_dataclass(kind: Any, found: Mapping[str, Any]) -> Any:
     return value
 
 
-def _takes_fields(kind: type) -> bool:
+def _takes_fields(kind: Any) -> bool:
     """Whether the constructor takes the fields and nothing else: no ``InitVar``, none written by hand."""
-    own = kind.__init__
-    code = getattr(own, "__code__", None)
+    code = getattr(kind.__init__, "__code__", None)
     if code is None:
         return False
     n_taken = code.co_argcount + code.co_kwonlyargcount
-    has_stars = bool(code.co_flags & 0x0C)
-    return not has_stars and set(code.co_varnames[1:n_taken]) == {
-        item.name
-        for item in fields(kind)  # type: ignore[arg-type]
-        if item.init
-    }
+    has_stars = bool(code.co_flags & (CO_VARARGS | CO_VARKEYWORDS))
+    return not has_stars and set(code.co_varnames[1:n_taken]) == {item.name for item in fields(kind) if item.init}
 
 
 def _model_fields(value: Any) -> dict[str, object]:

@@ -11,7 +11,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from headrace.core.errors import DefinitionError, near_miss
-from headrace.core.values import TAG, Json, canonical
+from headrace.core.forms import TAG
+from headrace.core.values import Json, canonical
 
 PLAN_VERSION = 1
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, get_args, 
 from headrace.core.errors import DefinitionError, HeadraceError, near_miss
 from headrace.core.external import External, external_tree
 from headrace.core.fit import MISSING, conforms, fits, show_type
+from headrace.core.forms import TAG
 from headrace.core.names import is_importable, name_of
 from headrace.core.parameters import declared_types
 from headrace.core.plan import Node, OutputSpec, Ref, StepSpec
-from headrace.core.values import TAG, Json, check_importable, encode
+from headrace.core.values import Json, check_importable, encode
 
 if TYPE_CHECKING:
     from headrace.core.step import Step
