@@ -209,9 +209,13 @@ def score_matrix(estimator: Any, matrix: pl.DataFrame) -> np.ndarray[Any, Any]:
     """Give the chance of the positive class (encoded as 1) for each row of a matrix."""
     import numpy as np
 
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     if len(matrix) == 0:
         return np.empty(0)
-    return np.asarray(estimator.predict_proba(matrix)[:, 1], dtype=np.float64)
+    # Linear algebra on several threads adds in another order; trees on several threads don't add across rows.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return np.asarray(estimator.predict_proba(matrix)[:, 1], dtype=np.float64)
 
 
 def labels_of(

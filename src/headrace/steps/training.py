@@ -98,8 +98,10 @@ def train(
     validation_matrix = read_matrix(validation, columns)
     for frame in (matrix, validation_matrix):
         _refuse_infinite(frame)
+    # Made before threads are limited: only libraries that are loaded by then keep to it.
+    unfitted = with_seed(estimator_for(estimator), SEED)
     with _threads(n_threads):
-        fitted = _fit(estimator, features, (matrix, labels), (validation_matrix, validation_labels))
+        fitted = _fit(unfitted, features, (matrix, labels), (validation_matrix, validation_labels))
         scores = score_matrix(fitted, validation_matrix)
     threshold = best_threshold(validation_labels, scores, threshold_by)
     card = ModelCard(
@@ -208,15 +210,14 @@ def _threads(n_threads: int) -> Any:
 
 
 def _fit(
-    chosen: object,
+    estimator: Any,
     features: Sequence[Feature],
     train: tuple[pl.DataFrame, Array],
     validation: tuple[pl.DataFrame, Array],
 ) -> Any:
-    """Fit a recipe or an estimator; what comes back takes a frame of the features."""
+    """Fit an estimator; what comes back takes a frame of the features."""
     from sklearn.pipeline import Pipeline
 
-    estimator = with_seed(estimator_for(chosen), SEED)
     matrix, labels = train
     try:
         if takes_frames(estimator):
