@@ -213,7 +213,7 @@ class TestOpening:
     @pytest.mark.parametrize(
         ("url", "text"),
         [
-            ("s3://key:secret@bucket/x", "A store can't be opened by a URL of the scheme 's3'."),
+            ("ftp://key:secret@host/x", "A store can't be opened by a URL of the scheme 'ftp'."),
             ("file://elsewhere/x", "A 'file' URL names a folder of this machine, but got the host 'elsewhere'."),
             ("", "The store's path is empty."),
             ("  ", "The store's path is empty."),
@@ -223,7 +223,7 @@ class TestOpening:
     def test_what_is_no_folder_is_refused(self, url: str, text: str) -> None:
         with pytest.raises(StoreError) as caught:
             open_store(url)
-        hint = "Hint: give a folder, such as '.headrace', or its URL, such as 'file:///srv/headrace'"
+        hint = "Hint: give a folder, such as '.headrace', its URL, such as 'file:///srv/headrace', or a bucket, as 's3://bucket/team'"
         assert text_of(caught) == f"{text}\n{hint}"
 
     def test_a_file_in_the_place_of_the_folder(self, tmp_path: Path) -> None:

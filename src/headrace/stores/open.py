@@ -8,16 +8,23 @@ from headrace.core.errors import StoreError
 from headrace.stores.local import LocalStore
 from headrace.stores.protocol import Store
 
-_HINT = "give a folder, such as '.headrace', or its URL, such as 'file:///srv/headrace'"
+_HINT = (
+    "give a folder, such as '.headrace', its URL, such as 'file:///srv/headrace', or a bucket, as 's3://bucket/team'"
+)
+_BUCKETS = ("s3", "gs", "az")
 
 
 def open_store(url: str | Path) -> Store:
-    """Open the store at a folder's path or ``file://`` URL, making it if there is none.
+    """Open the store at a folder's path or ``file://`` URL, or in a bucket (``s3://``), making it if there is none.
 
-    ``~`` stands for the home folder. Raises `StoreError` for an empty path and for any other scheme, and what opening
-    the store raises.
+    ``~`` stands for the home folder. ``gs://`` and ``az://`` go the way of ``s3://`` and are untested. Raises
+    `StoreError` for an empty path and for any other scheme, and what opening the store raises.
     """
     text = str(url)
+    if isinstance(url, str) and url.partition("://")[0].lower() in _BUCKETS and "://" in url:
+        from headrace.stores.bucket import BucketStore
+
+        return BucketStore(url)
     if isinstance(url, str) and "://" in url:
         text = _path_of(url)
     if not text.strip():

@@ -1,7 +1,8 @@
 """Strike a store's writes at a chosen instant: kill, stop or refuse the process that passes there.
 
-`FAULT_POINTS` names the instants. ``headrace.core.faults`` says what a spec looks like; it is read once, when a process
-starts, so a fault is set for a child process by `fault_environment`, and for this one by `fault_here`.
+`FAULT_POINTS` names the instants, and `BUCKET_POINTS` those of a bucket's store. ``headrace.core.faults`` says what a
+spec looks like; it is read once, when a process starts, so a fault is set for a child process by `fault_environment`,
+and for this one by `fault_here`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from headrace.core import faults
+from headrace.stores.bucket import FAULT_POINTS as BUCKET_POINTS
 from headrace.stores.local import FAULT_POINTS
 
-__all__ = ["FAULT_POINTS", "check_point", "fault_environment", "fault_here", "passages"]
+__all__ = ["BUCKET_POINTS", "FAULT_POINTS", "check_point", "fault_environment", "fault_here", "passages"]
 
 
 def fault_environment(
@@ -48,8 +50,9 @@ def passages(counter: Path) -> list[tuple[int, str]]:
 
 def check_point(point: str) -> None:
     """Let a known point pass, raise ``ValueError`` for others: a fault at a point that isn't there proves nothing."""
-    if point != "*" and point not in FAULT_POINTS:
-        raise ValueError(f"There is no fault point {point!r}; there are {', '.join(FAULT_POINTS)}")
+    known = (*FAULT_POINTS, *BUCKET_POINTS)
+    if point != "*" and point not in known:
+        raise ValueError(f"There is no fault point {point!r}; there are {', '.join(known)}")
 
 
 def _spec(point: str, action: str, passage: int, *, goes_on: bool, counter: Path | None) -> str:
