@@ -39,6 +39,8 @@ def main(given: Sequence[str]) -> int:
     session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
     with ending_as_interrupted():
         result = exec_node(session, arguments.node, arguments.run, parameters, RunOptions(listeners=(console,)))
+    if not console.has_told_an_end:
+        console.write(f"{arguments.node}: has ended in this run already: {result.outcome}")
     if arguments.json:
         sys.stdout.write(result.to_json().decode() + "\n")
     return 1 if result.outcome.is_failure else 0

@@ -35,6 +35,7 @@ class PlainConsole:
         self._is_brief = is_quiet
         self._told: dict[str, float] = {}
         self._reasons: Reasons | None = None
+        self.has_told_an_end = False
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
@@ -84,6 +85,7 @@ class PlainConsole:
             )
 
     def _on_NodeEnded(self, event: NodeEnded) -> None:  # noqa: N802
+        self.has_told_an_end = True
         outcome = Outcome(event.outcome)
         if self._is_brief and not (outcome.is_failure and outcome is not Outcome.UPSTREAM_FAILED):
             return

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from headrace.core.forms import TAG
 from headrace.core.discovery import ABSENT, NAMES
+from headrace.core.forms import TAG
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, refs_in
 from headrace.core.values import Json
@@ -174,7 +174,8 @@ def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Caus
     if read:
         return read
     if now.reason and now.reason != NOTHING_MADE:
-        return (Cause("stored", now.reason),)
+        is_read = any(word in now.reason for word in (" changed", " was added", " was removed"))
+        return (Cause("read" if is_read else "stored", now.reason),)
     return (Cause("stored", f"what run {run_id} made of the same is not in the store any more"),)
 
 
