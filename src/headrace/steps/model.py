@@ -208,7 +208,6 @@ def _as_input(name: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
 def score_matrix(estimator: Any, matrix: pl.DataFrame) -> np.ndarray[Any, Any]:
     """Give the chance of the positive class (encoded as 1) for each row of a matrix."""
     import numpy as np
-
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(matrix) == 0:
