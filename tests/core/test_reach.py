@@ -844,6 +844,33 @@ COUNTING = [
         },
         [("out.csv", "1", "2")],
     ),
+    Case(
+        "function named by a text",
+        app(
+            steps="def work(x):\n    return instantiate('app.h.clean', x)\nfrom os import path as instantiate\n",
+            h="def clean(x): return 1\n",
+        ),
+        [("app/h.py", "return 1", "return 2")],
+    ),
+    Case(
+        "function named by a text with a colon",
+        {"steps.py": "def work(x):\n    return len('h:clean')\n", "h.py": "def clean(x): return 1\n"},
+        [("h.py", "return 1", "return 2")],
+        "steps:work",
+    ),
+    Case(
+        "module named by a text",
+        app(
+            steps="import subprocess\ndef work(x):\n    subprocess.run(['python', '-m', 'app.h'])\n",
+            h="def clean(x): return 1\nif __name__ == '__main__':\n    print(clean(2))\n",
+        ),
+        [("app/h.py", "return 1", "return 2"), ("app/h.py", "clean(2)", "clean(3)")],
+    ),
+    Case(
+        "a name that a text hopes for and code needs",
+        app(steps="def clean(x): return 1\ndef work(x: 'mystery'): return mystery\n"),
+        [("app/steps.py", "return 1", "return 2")],
+    ),
 ]
 
 NEUTRAL = [
@@ -1010,6 +1037,21 @@ NEUTRAL = [
             "a.csv": "1",
         },
         [("a.csv", "1", "2")],
+    ),
+    Case(
+        "texts that name nothing",
+        app(
+            steps="def work(x):\n    return 'app', 'a.b.c', 'app.nothing', 'e.g.', 'data.csv'\n",
+            h="def clean(x): return 1\n",
+        ),
+        [("app/h.py", "return 1", "return 2")],
+    ),
+    Case(
+        "data of a package",
+        app(
+            steps="import pkgutil\ndef work(x): return pkgutil.get_data('app', 'x.txt')\n", h="def clean(x): return 1\n"
+        ),
+        [("app/h.py", "return 1", "return 2")],
     ),
 ]
 

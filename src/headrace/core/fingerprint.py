@@ -212,8 +212,8 @@ class Fingerprinter:
             content += facts.future
             if reach.docs:
                 content.append(facts.docs)
-            if reach.source:
-                content.append(facts.sha256)
+            if reach.source or facts.name in reach.named_by_text:
+                content.append(facts.sha256)  # a module that is run by its name runs its main block too
             if content:
                 first = effects[0].piece.line if effects else 1
                 parts[f"{facts.label}::{TOP_LEVEL}"] = Part(sha256(*content), first)

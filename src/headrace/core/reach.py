@@ -7,6 +7,7 @@ that it could find.
 from __future__ import annotations
 
 import builtins
+import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ MODULE_NAMES = words(
     __qualname__ __module__ __class__ __classcell__ __conditional_annotations__
     """
 )
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+(:[A-Za-z_][\w.]*)?|[A-Za-z_]\w*:[A-Za-z_][\w.]*")
 WHOLE_MODULE = frozenset({"globals", "eval", "exec", "compile", "vars", "locals", "dir"})
 WHOLE_PROJECT = (
     "importlib.import_module",
@@ -31,7 +33,11 @@ WHOLE_PROJECT = (
     "importlib.machinery",
     "importlib.metadata.entry_points",
     "runpy",
-    "pkgutil",
+    "pkgutil.iter_modules",
+    "pkgutil.walk_packages",
+    "pkgutil.resolve_name",
+    "pkgutil.find_loader",
+    "pkgutil.get_importer",
     "sys.modules",
     "pickle.load",
     "pickle.loads",
@@ -73,6 +79,7 @@ class Reach:
         self.bindings: dict[tuple[str, str], str] = {}
         self.foreign: set[str] = set()
         self.strings: set[tuple[str, str]] = set()
+        self.named_by_text: set[str] = set()
         self.docs = False
         self.source = False
         self._attributes: set[str] = set()
@@ -84,7 +91,7 @@ class Reach:
         self._units: set[tuple[str, int]] = set()
         self._members: dict[tuple[str, int, str, int], Piece] = {}
         self._declared: set[tuple[str, int]] = set()
-        self._followed: set[tuple[str, Ref, bool]] = set()
+        self._followed: set[tuple[str, Ref, tuple[bool, bool, bool]]] = set()
         self._work: deque[tuple[str, Refs]] = deque()
         self._effects_seen: dict[str, bool] = {}
 
@@ -145,6 +152,9 @@ class Reach:
         for ref in sorted(refs.opened):
             self._resolve(module, ref, soft=True, opened=True)
         self.strings.update((module, text) for text in refs.strings)
+        for text in sorted(refs.strings):
+            if DOTTED.fullmatch(text):
+                self._follow_text(text)
         for name in sorted(refs.attributes - self._attributes):
             self._attributes.add(name)
             self._match_attribute(name)
@@ -153,6 +163,21 @@ class Reach:
             for known in list(self.closure):
                 self._match_pattern(known, pattern)
         self._flags(module, refs.flags)
+
+    def _follow_text(self, text: str) -> None:
+        """Follow a text such as ``app.models.Net``, by which a library may import what it names."""
+        parts = text.replace(":", ".").split(".")
+        if self.modules.place(parts[0]) is None:
+            return
+        length = 1
+        while length < len(parts) and self.modules.place(".".join(parts[: length + 1])) is not None:
+            length += 1
+        module, rest = ".".join(parts[:length]), parts[length:]
+        if rest:
+            self._resolve(module, ("", rest[0], tuple(rest[1:])), soft=True)
+        elif length > 1:
+            self.reach_whole(module)
+            self.named_by_text.add(module)
 
     def _flags(self, module: str, flags: Iterable[str]) -> None:
         for flag in sorted(flags):
@@ -212,7 +237,7 @@ class Reach:
     # resolving
 
     def _resolve(self, module: str, ref: Ref, *, soft: bool, opened: bool = False, is_declared: bool = False) -> None:
-        key = (module, ref, opened or is_declared)
+        key = (module, ref, (soft, opened, is_declared))
         if key in self._followed:
             return
         self._followed.add(key)
