@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from headrace.core.fingerprint import fingerprint
+from headrace.core.reach_facts import facts_of
+from headrace.core.reach_normal import normal_digest
 from headrace.core.stamps import Stamps
 
 
@@ -1132,3 +1137,49 @@ def test_a_source_that_no_longer_parses_counts_by_its_bytes(sandbox):
     assert "app/helpers.py::<top level>" in broken.parts
     sandbox.write({"app/helpers.py": "def clean(y: return x\n"})
     assert fingerprint(function, sandbox.project, str, Stamps()).digest != broken.digest
+
+
+@pytest.mark.parametrize(
+    "name", ["argparse", "contextlib", "dataclasses", "enum", "functools", "json.decoder", "tokenize"]
+)
+def test_real_sources_written_otherwise_have_equal_facts(name):
+    """All layout, comments and quotes go when a tree is written out again; the facts stay."""
+    source = Path(importlib.import_module(name).__file__).read_bytes()
+    tree = ast.parse(source)
+    again = ast.unparse(tree).encode()
+    assert again != source
+
+    def facts(text):
+        found = facts_of(text, "0", "a.b", "a/b.py", is_package=False)
+        units = [
+            (unit.piece.label, unit.piece.digest, unit.piece.refs, unit.is_effect, unit.position, sorted(unit.members))
+            for unit in found.units
+        ]
+        return units, found.import_bindings, [name for name, _ in found.stars], found.future
+
+    assert facts(again) == facts(source)
+
+
+@pytest.mark.parametrize("name", ["argparse", "contextlib", "functools"])
+def test_each_changed_constant_of_a_real_source_changes_one_unit(name):
+    """The normal form keeps every constant: each is changed in turn, and its statement's digest alone follows."""
+    source = Path(importlib.import_module(name).__file__).read_bytes()
+
+    def digests(tree):
+        return [normal_digest([node], lambda decorator: False) for node in tree.body]
+
+    before = digests(ast.parse(source))
+    tree = ast.parse(source)
+    constants = [
+        (place, node)
+        for place, statement in enumerate(tree.body)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Constant) and not isinstance(node.value, str)
+    ]
+    assert len(constants) > 10
+    for place, node in constants[::7]:
+        kept, node.value = node.value, (2.5 if node.value is None else None)
+        now = normal_digest([tree.body[place]], lambda decorator: False)
+        node.value = kept
+        assert now != before[place]
+    assert digests(tree) == before
