@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from headrace.core.context import RunContext, current_run, progress
     from headrace.core.errors import HeadraceError, TransientError
     from headrace.core.external import External
+    from headrace.core.memory import load_checkpoint, memo, save_checkpoint
     from headrace.core.outcome import Outcome, RunOutcome
     from headrace.core.pipeline import Pipeline, pipeline
     from headrace.core.plan import Plan
@@ -37,9 +38,12 @@ _HOMES = {
     "Table": "headrace.formats.table",
     "TransientError": "headrace.core.errors",
     "current_run": "headrace.core.context",
+    "load_checkpoint": "headrace.core.memory",
+    "memo": "headrace.core.memory",
     "pipeline": "headrace.core.pipeline",
     "progress": "headrace.core.context",
     "run": "headrace.engine.run",
+    "save_checkpoint": "headrace.core.memory",
     "step": "headrace.core.step",
     "trace": "headrace.engine.run",
 }
@@ -62,9 +66,12 @@ __all__ = [
     "Table",
     "TransientError",
     "current_run",
+    "load_checkpoint",
+    "memo",
     "pipeline",
     "progress",
     "run",
+    "save_checkpoint",
     "step",
     "trace",
 ]

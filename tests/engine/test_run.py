@@ -591,3 +591,19 @@ def test_a_change_in_the_ready_made_steps_is_seen(project: Any, tmp_path: Path) 
         )
         outputs.append(done.stdout.split())
     assert outputs == [[str(n), str(copy / "__init__.py")] for n in (1, 1, 2)]
+
+
+def test_numpy_is_seeded_though_it_loads_its_generators_late(project: Any) -> None:
+    project.write(
+        """
+        import numpy
+        @step
+        def draw() -> list[float]:
+            return list(numpy.random.random(3))
+        @pipeline
+        def flow():
+            return draw()
+        """
+    )
+    first, second = (project.run(store=project.folder / name).load() for name in ("one", "other"))
+    assert first == second

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.core.errors import RunError
 from headrace.core.external import External, external_id
@@ -15,6 +15,19 @@ from headrace.core.values import Json
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
+
+
+class Memory(Protocol):
+    """What a step keeps while it is under way; see `headrace.core.memory`."""
+
+    def memo(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call the function, or take what an earlier call made of the same."""
+
+    def load_checkpoint(self, name: str, default: Any) -> Any:
+        """What was saved last under a name by an attempt with the same key, else the default."""
+
+    def save_checkpoint(self, name: str, value: Any) -> None:
+        """Keep a value in place of the one saved before."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class RunContext:
     project_root: Path
     pins: Mapping[str, Json]
     report: Callable[[float, float | None, str], None]
+    memory: Memory | None = None
 
     def pin_of(self, external: External) -> Json:
         """What an `External` argument was when the run began."""

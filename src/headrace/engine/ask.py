@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.artifact import Artifact
 from headrace.core.context import RunContext, entered
+from headrace.core.fit import MISSING
 from headrace.core.names import find_named
 from headrace.core.values import Json, decode
+from headrace.engine.exchange import load_artifact
 from headrace.engine.launch import ForkServers
 from headrace.engine.prepare import describe_error, rebuild_error
 from headrace.engine.target import Target, enter
 from headrace.stores.open import open_store
 
 if TYPE_CHECKING:
-    from headrace.stores.protocol import Store
+    pass
 
 
 class Asker:
@@ -65,20 +67,12 @@ def effect_is_in_place(asked: Mapping[str, Any]) -> bool:
     store = open_store(asked["store"])
     effect: Any = find_named(asked["effect"])
     arguments = {name: decode(tree) for name, tree in asked["arguments"].items()}
-    loaded = {name: load_plain(store, Artifact.from_json(item)) for name, item in asked["outputs"].items()}
+    loaded = {name: load_artifact(Artifact.from_json(item), MISSING, store) for name, item in asked["outputs"].items()}
     output = loaded["output"] if list(loaded) == ["output"] else loaded
     root, pins = Path(asked["root"]), asked["pins"]
     context = RunContext(asked["run_id"], asked["node"], 0, 0, store, root, pins, lambda *_: None)
     with entered(context):
         return bool(effect(arguments, output))
-
-
-def load_plain(store: Store, artifact: Artifact) -> Any:
-    """Load an artifact as the type that it was."""
-    from headrace.formats.registry import format_named, type_named
-
-    paths = {file.path: store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
-    return format_named(artifact.format).load(paths, type_named(artifact.type))
 
 
 QUESTIONS = {"pin": pin, "key_part": key_part, "effect_is_in_place": effect_is_in_place}

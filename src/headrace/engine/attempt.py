@@ -24,7 +24,9 @@ from headrace.core.fit import MISSING
 from headrace.core.names import find_named
 from headrace.core.outcome import Outcome
 from headrace.core.values import Json, decode
-from headrace.engine.exchange import Loader, Scratch, load_arguments, save_outputs
+from headrace.engine.exchange import Loader, load_arguments, save_outputs
+from headrace.engine.generators import seed_generators
+from headrace.engine.memos import StepMemory
 from headrace.engine.prepare import Workshop, path_digest, user_traceback
 from headrace.engine.records import Action, Failure, now
 from headrace.engine.target import Target, enter, import_target
@@ -112,6 +114,7 @@ class Workplace:
         self.store = store
         self.parameters = parameters
         self.folder = folder
+        self.workshop = workshop
         self.project: Project = workshop.project
         self.stamps: Stamps = workshop.stamps
         self._functions: dict[str, Callable[..., Any]] = dict(live)
@@ -184,31 +187,29 @@ def _execute(
     from headrace.core.discovery import Discovered, Recorder, unseen
 
     store, project = workplace.store, workplace.project
+    memory = StepMemory(attempt.key, attempt.run_id, attempt.node, workplace.workshop, store)
     context = RunContext(
-        attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report
+        attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
     )
-    with (
-        Recorder(project, ignore=(store.cache_dir.parent,)) as recorder,
-        entered(context),
-        Scratch(store) as scratch,
-    ):
+    with Recorder(project, ignore=(store.cache_dir.parent,)) as recorder, entered(context):
         function = workplace.function(attempt.step)
         with unseen():
             _refuse_other_code(attempt, project)
         signature, hints = workplace.signature(attempt.step["id"], function)
         loader = Loader(attempt.inputs, store, project.root)
         args, kwargs = load_arguments(attempt.arguments, signature, hints, loader)
-        _seed(attempt.seed)
+        seed_generators(attempt.seed)
         value = _called(function, args, kwargs)
-        outputs = save_outputs(attempt.step, hints.get("return", MISSING), value, store, scratch)
+        outputs: Mapping[str, Artifact] = save_outputs(attempt.step, hints.get("return", MISSING), value, store)
     _refuse_changed_paths(attempt, workplace)
     discovered = Discovered.from_json(attempt.imported) if attempt.imported else Discovered()
-    seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).to_json()
+    seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).merge(memory.seen).to_json()
     action = Action(attempt.key, outputs, seen, now(), time.perf_counter() - started, attempt.run_id, attempt.node)
     fault_point("engine.before_action")
-    if not attempt.step["cache"] or store.create_record(action.name, action.to_json()):
-        return outputs, seen
-    return _winner(action, store), seen
+    if attempt.step["cache"] and not store.create_record(action.name, action.to_json()):
+        outputs = _winner(action, store)
+    memory.forget_checkpoints()
+    return outputs, seen
 
 
 def _winner(action: Action, store: Store) -> Mapping[str, Artifact]:
@@ -251,19 +252,6 @@ def _refuse_changed_paths(attempt: Attempt, workplace: Workplace) -> None:
                 f"{path!r} changed while step {attempt.step['name']!r} read it",
                 hint="nothing was stored; run again once it is complete",
             )
-
-
-def _seed(seed: int) -> None:
-    """Seed the generators that have a global state. Libraries that the step imports later seed themselves as ever."""
-    import random
-
-    random.seed(seed)
-    numpy = sys.modules.get("numpy.random")
-    if numpy is not None:
-        numpy.seed(seed)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed)
 
 
 def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:

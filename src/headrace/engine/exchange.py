@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -88,50 +87,57 @@ class Loader:
         return value
 
     def _load_artifact(self, tree: Json, declared: Any) -> Any:
-        from headrace.formats.registry import format_named, type_named
-
-        artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
-        if declared in (MISSING, Any, object):
-            declared = type_named(artifact.type)
-        paths = {file.path: self._store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
-        return format_named(artifact.format).load(paths, declared)
+        return load_artifact(
+            Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"]), declared, self._store
+        )
 
 
-class Scratch:
-    """An attempt's places for what is written before it is stored: each made when it is asked for."""
+def load_artifact(artifact: Artifact, declared: Any, store: Store) -> Any:
+    """Load an artifact as the declared type, or as the type that it was where nothing is declared."""
+    from headrace.formats.registry import format_named, type_named
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._stack = ExitStack()
-
-    def folder(self) -> Path:
-        """A fresh folder. The store uses its own again, while one made in it would be made and removed each time."""
-        return self._stack.enter_context(self._store.scratch())
-
-    def __enter__(self) -> Scratch:
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._stack.close()
+    if declared in (MISSING, Any, object):
+        declared = type_named(artifact.type)
+    paths = {file.path: store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+    return format_named(artifact.format).load(paths, declared)
 
 
-def save_outputs(
-    step: Mapping[str, Any], declared: Any, value: Any, store: Store, scratch: Scratch
-) -> dict[str, Artifact]:
+def save_outputs(step: Mapping[str, Any], declared: Any, value: Any, store: Store) -> dict[str, Artifact]:
     """Store what a step returned, an artifact an output."""
     saved: dict[str, Artifact] = {}
     for spec, part, part_type in _parts(step, declared, value):
-        save = _save_packed if spec["format"] == "json" else _save_files
+        named = spec["format"] if spec["is_named"] or spec["format"] == "json" else None
         try:
-            saved[spec["name"]] = save(spec, part, part_type, store, scratch)
+            saved[spec["name"]] = save_value(part, part_type, store, named)
         except FormatError as error:
             raise FormatError(
                 f"Output {spec['name']!r} of step {step['name']!r}: {error.message}", where=error.where, hint=error.hint
             ) from error
+        except OSError as error:
+            if not is_of_the_disk(error):
+                raise
+            place = str(error.filename2 or error.filename or "")
+            raise explain(error, f"save output {spec['name']!r}", place) from error
     return saved
 
 
-def _save_packed(spec: Mapping[str, Any], value: Any, declared: Any, store: Store, scratch: Scratch) -> Artifact:
+def save_value(value: Any, declared: Any, store: Store, format_name: str | None = None) -> Artifact:
+    """Store a value, in the format of that name or in the one that its declared type and it decide."""
+    from headrace.formats.registry import natural_type, save_artifact
+
+    if format_name == "json":
+        return _save_packed(value, declared, store)
+    with store.scratch() as folder:
+        chosen = save_artifact(value, declared, folder, format_name)
+        stored = []
+        for path in [path for path in sorted(folder.rglob("*")) if not path.is_dir()]:
+            name = path.relative_to(folder).as_posix()
+            blob = store.add_file(path)
+            stored.append(StoredFile(name, blob.digest, blob.n_bytes))
+    return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
+
+
+def _save_packed(value: Any, declared: Any, store: Store) -> Artifact:
     """Store a small value without writing files aside."""
     from headrace.formats.json_value import JsonFormat
     from headrace.formats.registry import natural_type
@@ -140,24 +146,6 @@ def _save_packed(spec: Mapping[str, Any], value: Any, declared: Any, store: Stor
     stored = []
     for name, data in chosen.pack(value, declared).items():
         blob = store.add_bytes(data)
-        stored.append(StoredFile(name, blob.digest, blob.n_bytes))
-    return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
-
-
-def _save_files(spec: Mapping[str, Any], value: Any, declared: Any, store: Store, scratch: Scratch) -> Artifact:
-    from headrace.formats.registry import natural_type, save_artifact
-
-    try:
-        folder = scratch.folder()
-        chosen = save_artifact(value, declared, folder, spec["format"] if spec["is_named"] else None)
-    except OSError as error:
-        if not is_of_the_disk(error):
-            raise
-        raise explain(error, f"save output {spec['name']!r}", str(error.filename2 or error.filename or "")) from error
-    stored = []
-    for path in [path for path in sorted(folder.rglob("*")) if not path.is_dir()]:
-        name = path.relative_to(folder).as_posix()
-        blob = store.add_file(path)
         stored.append(StoredFile(name, blob.digest, blob.n_bytes))
     return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
 

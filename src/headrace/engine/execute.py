@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import RunError
+from headrace.core.fit import MISSING
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, Ref
-from headrace.engine.ask import load_plain
 from headrace.engine.attempts import run_attempts
+from headrace.engine.exchange import load_artifact
 from headrace.engine.hits import find_result
 from headrace.engine.records import NodeResult, now
 from headrace.engine.request import Request, prepare_request
@@ -106,11 +107,11 @@ def read_plain(run: Run, ref: Ref) -> Any:
     from headrace.core.errors import DamagedObjectError
 
     try:
-        return load_plain(run.store, run.artifact(ref))
+        return load_artifact(run.artifact(ref), MISSING, run.store)
     except DamagedObjectError as error:
         run.store.drop_object(error.digest)
         execute(run, run.prepared.plan.by_id[ref.node])
-        return load_plain(run.store, run.artifact(ref))
+        return load_artifact(run.artifact(ref), MISSING, run.store)
 
 
 def _with_lease(run: Run, request: Request, reason: str) -> tuple[NodeResult, str | None]:

@@ -58,7 +58,7 @@ def _keyed(
     if isinstance(tree, list):
         return [_keyed(run, item, inputs, digests, paths) for item in tree]
     if isinstance(tree, str):
-        return _keyed_text(run, tree, paths)
+        return _keyed_text(run, tree)
     if not isinstance(tree, dict):
         return tree
     kind = tree.get(TAG)
@@ -94,8 +94,11 @@ def path_pin(path: str) -> str:
     return f"path {path}"
 
 
-def _keyed_text(run: Run, text: str, paths: dict[str, str | None]) -> Json:
-    """Text that names a file counts by the file's content too."""
+def _keyed_text(run: Run, text: str) -> Json:
+    """Text that names a file counts by the file's content too, as it is before the step.
+
+    Unlike a path it is not looked at again afterwards: it may as well name what the step writes to.
+    """
     for candidate in paths_in(text):
         path = Path(run.workshop.project.root, candidate)
         try:
@@ -103,6 +106,5 @@ def _keyed_text(run: Run, text: str, paths: dict[str, str | None]) -> Json:
         except (OSError, ValueError):
             is_file = False
         if is_file:
-            paths[text] = digest = path_digest(path, run.workshop.stamps)
-            return {TAG: "text", "value": text, "digest": digest}
+            return {TAG: "text", "value": text, "digest": path_digest(path, run.workshop.stamps)}
     return text
