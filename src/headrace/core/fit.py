@@ -2,68 +2,131 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import EllipsisType, NoneType, UnionType
+from typing import Annotated, Any, Literal, Never, NewType, NoReturn, TypeVar, Union, get_args, get_origin
 
 MISSING = object()
 """Stands for an annotation that is not there."""
 
+Judge = Callable[[object, object], "bool | None"]
+"""Given a value and what is declared: whether they fit, or None to have the value looked at."""
+
+_TOWER: Mapping[type, tuple[type, ...]] = {int: (float, complex), bool: (float, complex), float: (complex,)}
+_ITEMS: Mapping[type, type] = {str: str, bytes: int, bytearray: int, range: int}
+"""What iterating over them gives, where no argument says so."""
+_WRAPPERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
+
 
 def show_type(declared: object) -> str:
-    """Name a type as its user wrote it."""
+    """Name a type as its user wrote it, without what ``Annotated`` adds: the same text in every process."""
     if declared is MISSING:
         return "anything"
-    if isinstance(declared, type) and get_origin(declared) is None:
-        return (
-            declared.__qualname__
-            if declared.__module__ == "builtins"
-            else f"{declared.__module__}.{declared.__qualname__}"
-        )
-    return str(declared)
+    if declared is None or declared is NoneType:
+        return "None"
+    if isinstance(declared, EllipsisType):
+        return "..."
+    if isinstance(declared, list):
+        return f"[{', '.join(map(show_type, declared))}]"
+    origin, parts = get_origin(declared), get_args(declared)
+    if origin is Annotated:
+        return show_type(parts[0])
+    if origin in (Union, UnionType):
+        return " | ".join(map(show_type, parts))
+    if origin is Literal:
+        return f"Literal[{', '.join(map(_show_choice, parts))}]"
+    if origin is not None:
+        return f"{show_type(origin)}[{', '.join(map(show_type, parts)) or '()'}]" if parts else show_type(origin)
+    if isinstance(declared, type):
+        name = declared.__qualname__
+        return name if declared.__module__ in ("builtins", "typing") else f"{declared.__module__}.{name}"
+    return str(getattr(declared, "__name__", None) or type(declared).__name__)
+
+
+def _show_choice(value: object) -> str:
+    return f"{type(value).__qualname__}.{value.name}" if isinstance(value, Enum) else repr(value)
+
+
+def plain_type(declared: Any) -> Any:
+    """What is inside ``Annotated``, ``NewType``, ``Final`` and named aliases; a type variable's bound or choices."""
+    while True:
+        if get_origin(declared) is Annotated or get_origin(declared) in _WRAPPERS:
+            declared = get_args(declared)[0]
+        elif isinstance(declared, NewType):
+            declared = declared.__supertype__
+        elif type(declared).__name__ == "TypeAliasType":
+            declared = declared.__value__
+        elif isinstance(declared, TypeVar):
+            declared = _of_variable(declared)
+        else:
+            return NoneType if declared is None else declared
+
+
+def _of_variable(variable: TypeVar) -> Any:
+    if variable.__constraints__:
+        return Union[variable.__constraints__]  # noqa: UP007 - made of a tuple
+    return variable.__bound__ if variable.__bound__ is not None else Any
+
+
+def members(declared: object) -> tuple[object, ...]:
+    """The members of a union, each plain; anything else is its own only member."""
+    declared = plain_type(declared)
+    if get_origin(declared) in (Union, UnionType):
+        return tuple(leaf for part in get_args(declared) for leaf in members(part))
+    return (declared,)
 
 
 def fits(made: object, taken: object) -> bool:
     """Tell whether a value declared as ``made`` may be given where ``taken`` is declared.
 
     Follows the numeric tower (bool → int → float → complex), unions, literals, subclasses and the arguments of
-    generic types. What is declared as nothing, ``Any``, ``object`` or a type variable takes everything.
+    generic types, which may be narrower (a value is handed on as a copy, so a ``list[bool]`` fits a ``list[int]``).
+    What is declared as nothing or ``Any`` fits everywhere and takes everything, and ``object`` takes everything. Where
+    annotations alone cannot tell (a protocol, a user's generic class, a typed dict), the answer is yes.
     """
-    made, taken = _plain(made), _plain(taken)
-    if made in (MISSING, Any) or taken in (MISSING, Any, object) or isinstance(taken, TypeVar) or made == taken:
+    made, taken = plain_type(made), plain_type(taken)
+    if made is MISSING or made is Any or made is Never or made is NoReturn:
         return True
-    if _is_union(made):
-        return all(fits(part, taken) for part in get_args(made))
-    if _is_union(taken):
-        return any(fits(made, part) for part in get_args(taken))
+    if taken is MISSING or taken is Any or taken is object or made == taken:
+        return True
+    if len(members(made)) > 1:
+        return all(fits(part, taken) for part in members(made))
     if get_origin(made) is Literal:
         return all(conforms(value, taken) for value in get_args(made))
+    if len(members(taken)) > 1:
+        return any(fits(made, part) for part in members(taken))
     if get_origin(taken) is Literal:
         return False
     return _classes_fit(made, taken)
 
 
 def _classes_fit(made: object, taken: object) -> bool:
-    made_class, taken_class = _class_of(made), _class_of(taken)
+    made_class, taken_class = class_of(made), class_of(taken)
     if made_class is None or taken_class is None:
         return True
     if not _is_subclass(made_class, taken_class):
         return False
-    made_parts, taken_parts = get_args(made), get_args(taken)
-    if not made_parts or not taken_parts:
-        return True
-    if made_class is tuple and (made_parts[-1] is Ellipsis or taken_parts[-1] is Ellipsis):
-        return all(fits(part, taken_parts[0]) for part in made_parts if part is not Ellipsis)
-    if made_class is tuple and len(made_parts) != len(taken_parts):
-        return False
+    made_parts = get_args(made) or ((_ITEMS[made_class],) if made_class in _ITEMS else ())
+    taken_parts = get_args(taken)
+    if made_class is tuple:
+        return _tuples_fit(made, taken, taken_class)
+    if made_class is not taken_class and made_class.__module__ not in ("builtins", "collections", "collections.abc"):
+        return True  # a user's generic class: how its arguments become those of its base is not looked into
     return all(fits(one, other) for one, other in zip(made_parts, taken_parts, strict=False))
 
 
-_TOWER: Mapping[type, tuple[type, ...]] = {
-    bool: (int, float, complex),
-    int: (float, complex),
-    float: (complex,),
-}
+def _tuples_fit(made: object, taken: object, taken_class: type) -> bool:
+    if get_origin(made) is None or get_origin(taken) is None:
+        return True
+    made_parts, taken_parts = get_args(made), get_args(taken)
+    is_open_made = made_parts[-1:] == (Ellipsis,)
+    if taken_class is not tuple or taken_parts[-1:] == (Ellipsis,):
+        return all(fits(part, taken_parts[0]) for part in made_parts if part is not Ellipsis)
+    if is_open_made or len(made_parts) != len(taken_parts):
+        return False
+    return all(map(fits, made_parts, taken_parts))
 
 
 def _is_subclass(made: type, taken: type) -> bool:
@@ -73,46 +136,73 @@ def _is_subclass(made: type, taken: type) -> bool:
         return True  # a protocol that cannot be asked: let the value decide
 
 
-def _class_of(declared: object) -> type | None:
+def class_of(declared: object) -> type | None:
+    """The class behind a plain annotation (``list`` for ``list[int]``); None where there is none."""
+    if declared is Any:
+        return None
+    if typing.is_typeddict(declared):
+        return dict
     origin = get_origin(declared)
     found = origin if origin is not None else declared
     return found if isinstance(found, type) else None
 
 
-def _plain(declared: object) -> object:
-    if get_origin(declared) is Annotated:
-        return get_args(declared)[0]
-    return type(None) if declared is None else declared
+def conforms(value: object, declared: object, judge: Judge | None = None) -> bool:
+    """Tell whether a plain value is what is declared, looking into lists, tuples, sets and dicts.
 
-
-def _is_union(declared: object) -> bool:
-    return get_origin(declared) in (Union, types.UnionType)
-
-
-def conforms(value: object, declared: object) -> bool:
-    """Tell whether a plain value is what is declared, looking into lists, tuples, sets and dicts."""
-    declared = _plain(declared)
-    if declared in (MISSING, Any, object) or isinstance(declared, TypeVar):
+    ``judge`` is asked first about the value and each item: for what stands for a value and is none.
+    """
+    if judge is not None and (verdict := judge(value, declared)) is not None:
+        return verdict
+    declared = plain_type(declared)
+    if declared is MISSING or declared is Any or declared is object:
         return True
-    if _is_union(declared):
-        return any(conforms(value, part) for part in get_args(declared))
+    if len(members(declared)) > 1:
+        return any(conforms(value, part, judge) for part in members(declared))
     if get_origin(declared) is Literal:
         return any(value == choice and type(value) is type(choice) for choice in get_args(declared))
-    kind = _class_of(declared)
+    if typing.is_typeddict(declared):
+        return _is_typed_dict(value, declared, judge)
+    kind = class_of(declared)
     if kind is None:
         return True
-    if not _is_subclass(type(value), kind):
+    return _is_instance(value, kind) and _items_conform(value, declared, kind, judge)
+
+
+def _is_instance(value: object, kind: type) -> bool:
+    try:
+        return isinstance(value, kind) or kind in _TOWER.get(type(value), ())
+    except TypeError:
+        return True  # a protocol that cannot be asked
+
+
+def _is_typed_dict(value: object, declared: Any, judge: Judge | None) -> bool:
+    if type(value) is not dict:
         return False
-    return _items_conform(value, kind, get_args(declared))
+    hints = typing.get_type_hints(declared, include_extras=True)
+    # A class in a module with postponed annotations counts what is NotRequired as required: its hints know.
+    optional = {name for name, hint in hints.items() if get_origin(hint) is typing.NotRequired}
+    if not declared.__required_keys__ - optional <= set(value):
+        return False
+    return all(name in hints and conforms(item, hints[name], judge) for name, item in value.items())
 
 
-def _items_conform(value: object, kind: type, parts: tuple[object, ...]) -> bool:
+def _items_conform(value: Any, declared: object, kind: type, judge: Judge | None) -> bool:
+    if get_origin(declared) is None:
+        return True
+    parts = get_args(declared)
+    if kind is tuple and parts[-1:] != (Ellipsis,):
+        return len(value) == len(parts) and all(
+            conforms(item, part, judge) for item, part in zip(value, parts, strict=True)
+        )
     if not parts:
         return True
-    if isinstance(value, dict) and len(parts) == 2:
-        return all(conforms(key, parts[0]) and conforms(item, parts[1]) for key, item in value.items())
-    if isinstance(value, tuple) and kind is tuple and parts[-1] is not Ellipsis:
-        return len(value) == len(parts) and all(map(conforms, value, parts))
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(conforms(item, parts[0]) for item in value)
+    if kind is type:
+        return fits(value, parts[0])
+    if isinstance(value, Mapping) and len(parts) == 2:
+        return all(conforms(key, parts[0], judge) and conforms(item, parts[1], judge) for key, item in value.items())
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return all(conforms(item, parts[0], judge) for item in value)
+    if type(value) in _ITEMS:
+        return fits(_ITEMS[type(value)], parts[0])
     return True
