@@ -55,13 +55,7 @@ class RunView:
     @cached_property
     def codes(self) -> Mapping[str, StepCode]:
         """The code of each step, and of each class and function that values name; empty where it is gone."""
-        from headrace.core.fingerprint import StepCode
-
-        try:
-            data = read_json_object(self.store, self.begin["codes"])
-        except StoreError:
-            return {}
-        return {name: StepCode.from_json(item) for name, item in data.items()}
+        return codes_of(self.store, self.begin)
 
     @cached_property
     def results(self) -> Mapping[str, NodeResult]:
@@ -104,6 +98,17 @@ class RunView:
             if value is not None and not value[0]:
                 found.append(node)
         return found
+
+
+def codes_of(store: Store, begin: Mapping[str, Any]) -> Mapping[str, StepCode]:
+    """The codes that a run began with; empty where the object that holds them is gone."""
+    from headrace.core.fingerprint import StepCode
+
+    try:
+        data = read_json_object(store, begin["codes"])
+    except (StoreError, KeyError):
+        return {}
+    return {name: StepCode.from_json(item) for name, item in data.items()}
 
 
 def run_state(store: Store, run_id: str, begin: Mapping[str, Any], end: Mapping[str, Any] | None) -> str:

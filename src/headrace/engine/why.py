@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.core.discovery import ABSENT, NAMES
+from headrace.core.errors import RunError
 from headrace.core.forms import TAG
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, refs_in
 from headrace.core.values import Json
 from headrace.engine.readable import text
-from headrace.engine.records import NodeResult, RunRecord, run_ids
-from headrace.engine.view import RunView
+from headrace.engine.records import NodeResult, RunRecord
+from headrace.engine.view import RunView, codes_of, known_runs
 
 if TYPE_CHECKING:
+    from headrace.core.fingerprint import StepCode
     from headrace.stores.protocol import Store
 
 NOTHING_MADE = "nothing was made from these inputs yet"
@@ -111,33 +113,28 @@ class Explainer:
         return compared if compared.causes and compared.compared_with else self.explain(node)
 
     def _compared(self, node: str, now: NodeResult) -> Explanation:
-        past = self._newest_past(node)
-        if past is None:
+        found = self._newest_past(node)
+        if found is None:
             return Explanation(node, now.outcome, (Cause("first", "it has not been run in this store before"),))
-        before = past.results[node]
+        past, before = found
         if before.key != now.key:
             causes = tuple(_differences(self.view, node, before, now, past))
             return Explanation(node, now.outcome, causes, past.id)
         return Explanation(node, now.outcome, _of_same_key(before, now, past.id), past.id)
 
-    def _newest_past(self, node: str) -> _Past | None:
-        """The newest earlier run of this pipeline in which the node came so far as to have a key."""
+    def _newest_past(self, node: str) -> tuple[_Past, NodeResult] | None:
+        """The newest earlier run of this pipeline in which the node came so far as to have a key, and its result."""
         for past in self._pasts:
-            result = past.results.get(node)
+            result = past.result(node) if past.pipeline == self.view.begin["pipeline"] else None
             if result is not None and result.key is not None and result.made_of is not None:
-                return past
+                return past, result
         return None
 
     @cached_property
-    def _pasts(self) -> list[_Past]:
-        """The earlier runs of the pipeline, the newest first."""
-        begun, pipeline = self.view.begin["started"], self.view.begin["pipeline"]
-        pasts = []
-        for run_id in run_ids(self._store):
-            past = _Past(self._store, run_id)
-            if past.begin.get("pipeline") == pipeline and (past.begin["started"], run_id) < (begun, self.view.id):
-                pasts.append(past)
-        return sorted(pasts, key=lambda past: (past.begin["started"], past.id), reverse=True)
+    def _pasts(self) -> Sequence[_Past]:
+        """The earlier runs, of this and other pipelines, the newest first."""
+        ids = known_runs(self._store)
+        return [_Past(self._store, run_id) for run_id in ids[ids.index(self.view.id) + 1 :]]
 
 
 class _Past:
@@ -146,23 +143,30 @@ class _Past:
     def __init__(self, store: Store, run_id: str) -> None:
         self.id = run_id
         self._store = store
+        self._results: dict[str, NodeResult | None] = {}
 
     @cached_property
-    def begin(self) -> Mapping[str, Any]:
-        from headrace.core.errors import RunError
-
+    def _begin(self) -> Mapping[str, Json]:
         try:
             return RunRecord(self._store, self.id).begin()
-        except RunError:
-            return {}
+        except (RunError, ValueError):
+            return {}  # cut short, or removed since: there is nothing to compare with
+
+    @property
+    def pipeline(self) -> str | None:
+        """The run's pipeline, None for a run without a readable begin."""
+        return self._begin.get("pipeline")
 
     @cached_property
-    def view(self) -> RunView:
-        return RunView.read(self._store, self.id)
+    def codes(self) -> Mapping[str, StepCode]:
+        """The code of the run's steps."""
+        return codes_of(self._store, self._begin)
 
-    @cached_property
-    def results(self) -> Mapping[str, NodeResult]:
-        return {node: attempts[-1] for node, attempts in self.view.attempts.items()}
+    def result(self, node: str) -> NodeResult | None:
+        """How a node ended then."""
+        if node not in self._results:
+            self._results[node] = RunRecord(self._store, self.id).result(node)
+        return self._results[node]
 
 
 def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Cause, ...]:
@@ -200,7 +204,7 @@ def _differences(view: RunView, node: str, before: NodeResult, now: NodeResult, 
     """All that is different between what two keys were made of."""
     old, new = before.made_of or {}, now.made_of or {}
     found = [
-        *_code_causes(old.get("code", {}), new.get("code", {}), past.view, view),
+        *_code_causes(old.get("code", {}), new.get("code", {}), past.codes, view.codes),
         *_value_causes(old.get("values", {}), new.get("values", {}), view.plan.by_id[node]),
         *_named_causes("environment", "", old.get("environment", {}), new.get("environment", {})),
         *_named_causes("format", "the format of ", old.get("formats", {}), new.get("formats", {})),
@@ -213,14 +217,14 @@ def _differences(view: RunView, node: str, before: NodeResult, now: NodeResult, 
 
 
 def _code_causes(
-    old: Mapping[str, str], new: Mapping[str, str], old_view: RunView, new_view: RunView
+    old: Mapping[str, str], new: Mapping[str, str], old_codes: Mapping[str, StepCode], new_codes: Mapping[str, StepCode]
 ) -> Iterator[Cause]:
     """What of the code changed, each piece once, however many of the step's values reach it."""
     seen: set[str] = set()
     for name in sorted(old.keys() & new.keys()):
         if old[name] == new[name]:
             continue
-        before, after = old_view.codes.get(name), new_view.codes.get(name)
+        before, after = old_codes.get(name), new_codes.get(name)
         differences = before.differences(after) if before and after else []
         for difference in differences or [f"the code of {name} changed"]:
             if difference not in seen:
