@@ -269,6 +269,7 @@ def test_a_large_graph_is_listed_and_not_drawn(pages: Pages) -> None:
     assert "71 steps: too many to draw. They are listed below." in found.text
     assert not any(tag == "svg" and attributes.get("class") == "graph" for tag, attributes in found.tags)
     assert sum(1 for tag, attributes in found.tags if str(attributes.get("id")).startswith("step-")) == 71
+    assert "What 11 more steps made is not shown here." in found.text
 
 
 def test_a_run_under_way_has_a_page(pages: Pages) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import HeadraceError
@@ -237,34 +237,22 @@ def explained(view: RunView) -> Mapping[str, Explanation]:
 
 
 def values(view: RunView) -> Html | None:
-    """What the steps made, as far as it can be shown."""
-    shown = list(_shown(view))
-    rest = len(shown) - MOST_SHOWN
-    more = el("p", f"{rest} more outputs are left out.", class_="muted") if rest > 0 else None
-    return section("Results", *shown[:MOST_SHOWN], more, _single_values(view), name="results")
-
-
-def _single_values(view: RunView) -> Html | None:
-    """The nodes that made nothing but a number, a text or the like, in one table."""
-    rows = [
-        el("tr", el("th", node, scope="row"), el("td", value))
-        for node, result in view.results.items()
-        if (value := single_value(view.store, result.outputs)) is not None
-    ]
-    return el("table", el("tbody", rows[:MOST_SHOWN]), class_="facts singles") if rows else None
-
-
-def _shown(view: RunView) -> Iterator[Html]:
-    """Each node's outputs, those that are the pipeline's first."""
+    """What the steps made, as far as it can be shown: the pipeline's outputs first, and of very many nodes some."""
     wanted = {ref.node for ref in view.plan.outputs.values() if _can_be_shown(view, ref)}
-    for node in sorted(view.results, key=lambda node: node not in wanted):
+    nodes = sorted(view.results, key=lambda node: node not in wanted)
+    boxes, singles = [], []
+    for node in nodes[:MOST_SHOWN]:
         outputs = view.results[node].outputs
-        if single_value(view.store, outputs) is not None:
-            continue
-        content = show_outputs(view.store, outputs)
-        if content is not None:
+        single = single_value(view.store, outputs)
+        if single is not None:
+            singles.append(el("tr", el("th", node, scope="row"), el("td", single)))
+        elif (content := show_outputs(view.store, outputs)) is not None:
             is_open = node in wanted or not is_tall(outputs)
-            yield el("div", _folded(el("h3", node), content, is_open=is_open), class_="value")
+            boxes.append(el("div", _folded(el("h3", node), content, is_open=is_open), class_="value"))
+    table_of_singles = el("table", el("tbody", singles), class_="facts singles") if singles else None
+    rest = len(nodes) - MOST_SHOWN
+    more = el("p", f"What {rest} more steps made is not shown here.", class_="muted") if rest > 0 else None
+    return section("Results", *boxes, table_of_singles, more, name="results")
 
 
 def _can_be_shown(view: RunView, ref: Ref) -> bool:

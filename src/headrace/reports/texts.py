@@ -15,6 +15,8 @@ _UNITS = ("kB", "MB", "GB", "TB")
 
 def clean(text: str) -> str:
     """Text from a step or a file without what would steer a terminal; of a line drawn over, the last drawing."""
+    if text.isprintable():
+        return text
     lines = _ESCAPES.sub("", text.replace("\r\n", "\n")).split("\n")
     return "\n".join(_CONTROLS.sub("�", line.rstrip("\r").rpartition("\r")[2]) for line in lines)
 
