@@ -58,9 +58,9 @@ def wait_till(is_so: Callable[[], bool], seconds: float, pause: float = 0.001) -
 
 
 def describe(pid: int) -> str:
-    """A process for a message: its id, state and command."""
+    """A process for a message: its id, state and command, without the machine's paths."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         command = ""
-    return f"{pid} {status(pid)[0]} {command[:120]}"
+    return f"{pid} {status(pid)[0]} {command.rpartition('/bin/')[2][:120]}"
