@@ -153,6 +153,7 @@ class _Mirror:
                 run_id=self.run_id,
                 tags={VERSION: str(version["version"]), DIGEST: str(version["digest"])},
                 description=f"Version {version['version']} of {name} in the store {self.view.store.url}",
+                await_creation_for=0,
             )
             number = made.version
         if _champion(self.view.store, name) == version["version"]:
