@@ -65,15 +65,19 @@ def test_wrong_usage_names_what_was_meant(here: Any, arguments: list[str], messa
     assert done.out == ""
     assert message in done.err
     assert f"\nHint: {hint}" in done.err
+    assert done.err.count("headrace: headrace") == 0
 
 
 @pytest.mark.parametrize("word", ["runs", "show", "why", "logs", "resume"])
-def test_where_there_is_no_store_none_is_made(project: Any, here: Any, word: str) -> None:
-    done = here(word)
+@pytest.mark.parametrize("named", [False, True])
+def test_where_there_is_no_store_none_is_made(project: Any, here: Any, word: str, named: bool) -> None:
+    place = project.folder / ".headrace"
+    url = place.as_uri()
+    done = here(word, "--store", url) if named else here(word)
 
     assert done.code == 2
-    assert f"There is no store at '{project.folder}/.headrace'" in done.err
-    assert not (project.folder / ".headrace").exists()
+    assert f"There is no store at '{url if named else place}'" in done.err
+    assert not place.exists()
 
 
 def test_help_imports_next_to_nothing() -> None:

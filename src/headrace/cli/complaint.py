@@ -16,7 +16,8 @@ def complain(error: HeadraceError, *, as_json: bool = False) -> int:
     traceback = str(getattr(error, "traceback", ""))
     if traceback:
         print(clean(traceback.rstrip("\n")), end="\n\n", file=sys.stderr)  # noqa: T201
-    print(f"headrace: {clean(str(error))}", file=sys.stderr)  # noqa: T201
+    text = clean(str(error))
+    print(text if text.startswith("headrace ") else f"headrace: {text}", file=sys.stderr)  # noqa: T201
     if as_json:
         facts = {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "where": error.where}
         print(json.dumps({"error": facts, "traceback": traceback or None}, indent=2))  # noqa: T201
