@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,17 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+# xdist wants each worker to collect the same names. Some name a set, whose order follows the hash seed: so the workers
+# share one seed, another in each session.
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        os.environ.setdefault("PYTHONHASHSEED", str(random.SystemRandom().randrange(1, 1 << 32)))
+
+
+def pytest_report_header() -> str:
+    return f"the workers' and child processes' PYTHONHASHSEED={os.environ['PYTHONHASHSEED']}"
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
