@@ -876,6 +876,47 @@ COUNTING = [
         app(steps="def clean(x): return 1\ndef work(x: 'mystery'): return mystery\n"),
         [("app/steps.py", "return 1", "return 2")],
     ),
+    Case(
+        "method of the own class by a computed name",
+        app(
+            steps="from app.b import V\ndef work(x): return x.go(x)\n",
+            b="class V:\n    def go(self, name): return getattr(self, name)()\n    def size(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
+    Case(
+        "method of an heir by a computed name",
+        app(
+            steps="from app import c\ndef work(x): return x.go(x)\n",
+            b="class V:\n    def go(self, name): return [getattr(self, n)() for n in name]\n",
+            c="from app.b import V\nclass W(V):\n    def size(self): return 1\n",
+        ),
+        [("app/c.py", "return 1", "return 2")],
+    ),
+    Case(
+        "computed name on what only looks like the own object",
+        app(
+            steps="from app import b\ndef work(x): return x.go(x)\n",
+            b="class V:\n    def go(self, name):\n        self = name\n        return getattr(self, name)()\nclass W:\n    def size(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
+    Case(
+        "methods by names of a loop",
+        app(
+            steps="from app import b\ndef work(x):\n    for name in ('size', 'go'): getattr(x, name)()\n",
+            b="class V:\n    def size(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2"), ("app/steps.py", "'go'", "'gone'")],
+    ),
+    Case(
+        "methods by a name that a loop and something else bind",
+        app(
+            steps="from app import b\ndef work(x):\n    for name in ('go',):\n        name = x\n        getattr(x, name)()\n",
+            b="class V:\n    def size(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
 ]
 
 NEUTRAL = [
@@ -1057,6 +1098,35 @@ NEUTRAL = [
             steps="import pkgutil\ndef work(x): return pkgutil.get_data('app', 'x.txt')\n", h="def clean(x): return 1\n"
         ),
         [("app/h.py", "return 1", "return 2")],
+    ),
+    Case(
+        "methods that the names of a loop leave out",
+        app(
+            steps="from app import b\ndef work(x):\n    return [getattr(x, name)() for name in ('size', 'go')]\n",
+            b="class V:\n    def never(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
+    Case(
+        "another class beside a computed name on the own object",
+        app(
+            steps="from app.b import V\ndef work(x): return V().go(x)\n",
+            b="class V:\n    def go(self, name): return getattr(self, name)()\nclass W:\n    def size(self): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
+    Case(
+        "a class's annotated field",
+        app(
+            steps="from app.b import V\ndef work(x): return x.rate\n",
+            b="class V:\n    rate: int\ndef other(): return 1\n",
+        ),
+        [("app/b.py", "return 1", "return 2")],
+    ),
+    Case(
+        "a regular expression",
+        {**app(steps="def work(x): return '[A-Za-z_.-]*', '.*', 'a.?'\n"), "a.csv": "1"},
+        [("a.csv", "1", "2")],
     ),
 ]
 

@@ -92,7 +92,7 @@ class Reach:
         self._members: dict[tuple[str, int, str, int], Piece] = {}
         self._declared: set[tuple[str, int]] = set()
         self._followed: set[tuple[str, Ref, tuple[bool, bool, bool]]] = set()
-        self._work: deque[tuple[str, Refs]] = deque()
+        self._work: deque[tuple[str, Refs, int]] = deque()
         self._effects_seen: dict[str, bool] = {}
 
     # roots
@@ -135,8 +135,11 @@ class Reach:
         """Follow everything until nothing new is found."""
         while True:
             while self._work:
-                module, refs = self._work.popleft()
+                module, refs, index = self._work.popleft()
                 self._follow(module, refs)
+                if "own class" in refs.flags:
+                    self._reach_unit(module, index)
+                    self._declared.add((module, index))
             if not self._late_classes():
                 return
 
@@ -162,7 +165,9 @@ class Reach:
             self._patterns.add(pattern)
             for known in list(self.closure):
                 self._match_pattern(known, pattern)
-        self._flags(module, refs.flags)
+        if "members" in refs.flags:
+            self._count_all_members()
+        self.docs = self.docs or "docs" in refs.flags
 
     def _follow_text(self, text: str) -> None:
         """Follow a text such as ``app.models.Net``, by which a library may import what it names."""
@@ -178,19 +183,6 @@ class Reach:
         elif length > 1:
             self.reach_whole(module)
             self.named_by_text.add(module)
-
-    def _flags(self, module: str, flags: Iterable[str]) -> None:
-        for flag in sorted(flags):
-            if flag == "module":
-                self._count_whole(module)
-            elif flag == "project":
-                self._count_project()
-            elif flag == "members":
-                self._count_all_members()
-            elif flag == "docs":
-                self.docs = True
-            elif flag == "source":
-                self.source = True
 
     def _run_import(self, name: str) -> None:
         module, _, member = name.partition(":")
@@ -380,12 +372,12 @@ class Reach:
             return
         unit = facts.units[index]
         self.counted[module, unit.piece.label, index] = Counted(facts, unit.piece, unit.position)
-        self._work.append((module, unit.piece.refs))
+        self._work.append((module, unit.piece.refs, index))
 
     def _ask(self, path: tuple[str, ...]) -> None:
         """Ask for attributes of something that is known only by where it was made."""
         if path:
-            self._work.append(("", Refs(attributes=set(path))))
+            self._work.append(("", Refs(attributes=set(path)), -1))
 
     def _match_attribute(self, name: str) -> None:
         for module, facts in list(self.closure.items()):
@@ -399,7 +391,7 @@ class Reach:
             key = (module, index, piece.label, number)
             if key not in self._members and (module, index) not in self._units:
                 self._members[key] = piece
-                self._work.append((module, piece.refs))
+                self._work.append((module, piece.refs, index))
 
     def _match_pattern(self, module: str, pattern: tuple[str, str]) -> None:
         facts = self.closure.get(module)

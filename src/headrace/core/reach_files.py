@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from headrace.core.stamps import Stamps
 
 _MAX_LENGTH = 300
 _GLOB = frozenset("*?[")
+_PATTERN = re.compile(r"[\w\-./ *?\[\]!]*(/[\w\-./ *?\[\]!]*|\.\w{1,8})")
+"""What a file pattern is written with: a slash or an ending. A regular expression has more, or neither."""
+
+_WORD = re.compile(r"\w{2}")
 _LIVE = ("/proc/", "/sys/", "/dev/", "/run/")
 """What is there changes by itself."""
 
@@ -79,14 +84,14 @@ class Files:
         return not any(part.startswith(".") for part in str(inside).split("/")) and not _has_python(path)
 
     def _matching(self, text: str, bases: Iterable[str]) -> Iterator[str]:
-        if "/" not in text and "." not in text:
+        if not _PATTERN.fullmatch(text) or not _WORD.search(text):
             return
         patterns = {os.path.normpath(os.path.join(base, text)) for base in bases}
         for pattern in sorted(patterns):
             folder = os.path.dirname(pattern[: min(pattern.index(mark) for mark in _GLOB if mark in pattern)])
             if self._is_data_folder(folder):
                 yield folder
-        ending = f"*/{text.lstrip('./')}"
+        ending = f"*/{text.removeprefix('./')}"
         for names in self._index().values():
             for relative in names:
                 path = os.path.join(self._project.root, relative)

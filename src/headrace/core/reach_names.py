@@ -7,7 +7,8 @@ module isn't taken for it. Everything is a loop over an explicit stack: code may
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.core.reach_normal import DEFINITIONS, FUNCTIONS, Drops, is_text
@@ -32,8 +33,8 @@ class Refs:
 
     ``soft`` names may be unknown without harm (names in string annotations). ``attributes`` are looked up on receivers
     that can't be followed. ``patterns`` are computed attribute names, as ``(prefix, suffix)``. ``opened`` things have
-    attributes looked up by computed names. ``flags``: ``module`` (the whole module counts), ``project``, ``members``
-    (every class in the closure counts), ``docs`` (docstrings count), ``source`` (the text of the sources counts).
+    attributes looked up by computed names. ``flags``: ``members`` (every class in the closure counts), ``own class``
+    (the class around the code counts, with its heirs), ``docs`` (docstrings count).
     """
 
     names: set[Ref] = field(default_factory=set)
@@ -64,7 +65,7 @@ class Home:
 
 
 class _Scope:
-    __slots__ = ("bound", "global_names", "imports", "is_class", "parent")
+    __slots__ = ("bound", "choices", "global_names", "imports", "is_class", "own", "parent")
 
     def __init__(self, parent: _Scope | None, *, is_class: bool = False) -> None:
         self.parent = parent
@@ -72,6 +73,10 @@ class _Scope:
         self.bound: set[str] = set()
         self.global_names: set[str] = set()
         self.imports: dict[str, list[tuple[str, str]]] = {}
+        self.choices: dict[str, set[str]] = {}
+        """The texts that a loop's variable takes one after the other, where it is bound by nothing else."""
+        self.own = ""
+        """The name of a method's first parameter: an object of its class, or the class."""
 
 
 def import_targets(node: ast.Import | ast.ImportFrom, home: Home) -> Iterator[tuple[str, str, str]]:
@@ -173,6 +178,12 @@ class _Collector:
     # names
 
     def _chain(self, node: ast.expr, scope: _Scope | None, in_annotation: bool) -> None:
+        if (
+            isinstance(node, ast.Name)
+            and not isinstance(node.ctx, ast.Load)
+            and not _is_declared_global(node.id, scope)
+        ):
+            return
         base, path = _unroll(node)
         if "__doc__" in path:
             self.refs.flags.add("docs")
@@ -207,6 +218,8 @@ class _Collector:
         refs = self._targets(base, path, scope)
         if refs:
             self.refs.opened.update(refs)
+        elif not path and isinstance(base, ast.Name) and _is_own(base.id, scope):
+            self.refs.flags.add("own class")
         else:
             self.refs.flags.add("members")
 
@@ -237,21 +250,31 @@ class _Collector:
             self._push(annotation, typed, in_annotation=True)
         for parameter in getattr(node, "type_params", []):
             self._children(parameter, typed, True)
-        self._body(node.args, node.body, typed, scope)
+        inner = self._body(node.args, node.body, typed, scope)
+        positional = [*node.args.posonlyargs, *node.args.args]
+        is_static = any(isinstance(item, ast.Name) and item.id == "staticmethod" for item in node.decorator_list)
+        if scope is not None and scope.is_class and positional and not is_static:
+            rebound = _Scope(None)
+            _bind(node.body, rebound, self._home)
+            inner.own = positional[0].arg if positional[0].arg not in rebound.bound else ""
 
     def _lambda(self, node: ast.Lambda, scope: _Scope | None) -> None:
         self._body(node.args, [node.body], scope, scope)
 
     def _body(
         self, arguments: ast.arguments, body: Sequence[ast.AST], outer: _Scope | None, evaluated_in: _Scope | None
-    ) -> None:
+    ) -> _Scope:
         for default in (*arguments.defaults, *arguments.kw_defaults):
             self._push(default, evaluated_in)
         inner = _Scope(outer)
         every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg)
-        inner.bound.update(argument.arg for argument in every if argument is not None)
+        names = {argument.arg for argument in every if argument is not None}
+        inner.bound.update(names)
         _bind(body, inner, self._home)
+        for name in names:
+            inner.choices.pop(name, None)
         self._stack.extend((statement, inner, False) for statement in body)
+        return inner
 
     def _class(self, node: ast.ClassDef, scope: _Scope | None) -> None:
         for decorator in node.decorator_list:
@@ -272,6 +295,8 @@ class _Collector:
             for child in ast.walk(generator.target):
                 if isinstance(child, ast.Name):
                     inner.bound.add(child.id)
+        loops = [(generator.target, generator.iter) for generator in node.generators]
+        _choose(loops, inner, Counter(target.id for target, _ in loops if isinstance(target, ast.Name)))
         for index, generator in enumerate(node.generators):
             self._push(generator.iter, scope if index == 0 else inner)
             self._push(generator.target, inner)
@@ -311,6 +336,10 @@ class _Collector:
         base, path = _unroll(receiver)
         if isinstance(name, ast.Constant) and isinstance(name.value, str):
             self._chain_of(base, (*path, name.value), scope)
+            return
+        if isinstance(name, ast.Name) and (choices := _choices(name.id, scope)):
+            for choice in sorted(choices):
+                self._chain_of(base, (*path, choice), scope)
             return
         self._push(name, scope)
         if not looks_up:
@@ -429,6 +458,39 @@ def _lookup(name: str, scope: _Scope | None) -> tuple[list[tuple[str, str]], boo
     return [], False
 
 
+def _binder(name: str, scope: _Scope | None) -> _Scope | None:
+    """Find the function scope that a name is a local of."""
+    while scope is not None:
+        if not scope.is_class and (name in scope.bound or name in scope.global_names):
+            return scope if name in scope.bound else None
+        scope = scope.parent
+    return None
+
+
+def _choices(name: str, scope: _Scope | None) -> set[str]:
+    binder = _binder(name, scope)
+    return binder.choices.get(name, set()) if binder is not None else set()
+
+
+def _is_own(name: str, scope: _Scope | None) -> bool:
+    binder = _binder(name, scope)
+    return binder is not None and binder.own == name
+
+
+def _choose(loops: Iterable[tuple[ast.expr, ast.expr]], scope: _Scope, n_bindings: Mapping[str, int]) -> None:
+    """Note the texts that loops such as ``for name in ("a", "b")`` give their variables."""
+    for target, source in loops:
+        if isinstance(target, ast.Name) and n_bindings.get(target.id) == 1:
+            texts = source.elts if isinstance(source, (ast.Tuple, ast.List, ast.Set)) else []
+            values = [text.value for text in texts if isinstance(text, ast.Constant)]
+            if texts and len(values) == len(texts) and all(isinstance(value, str) for value in values):
+                scope.choices[target.id] = {str(value) for value in values}
+
+
+def _is_declared_global(name: str, scope: _Scope | None) -> bool:
+    return scope is not None and name in scope.global_names
+
+
 def _lookup_class(name: str, scope: _Scope | None) -> list[tuple[str, str]] | None:
     if scope is not None and scope.is_class and name in scope.bound:
         return scope.imports.get(name, [])
@@ -438,14 +500,20 @@ def _lookup_class(name: str, scope: _Scope | None) -> list[tuple[str, str]] | No
 def _bind(body: Sequence[ast.AST], scope: _Scope, home: Home) -> None:
     """Collect the names that a body binds in its own scope."""
     elsewhere: set[str] = set()
+    loops: list[tuple[ast.expr, ast.expr]] = []
+    n_bindings: Counter[str] = Counter()
     stack: list[ast.AST] = list(body)
     while stack:
         node = stack.pop()
+        if isinstance(node, (ast.For, ast.AsyncFor)):
+            loops.append((node.target, node.iter))
         if isinstance(node, DEFINITIONS):
             scope.bound.add(node.name)
+            n_bindings[node.name] += 2
         elif isinstance(node, ast.Name):
             if not isinstance(node.ctx, ast.Load):
                 scope.bound.add(node.id)
+                n_bindings[node.id] += 1
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             for name, module, target in import_targets(node, home):
                 scope.bound.add(name)
@@ -455,13 +523,18 @@ def _bind(body: Sequence[ast.AST], scope: _Scope, home: Home) -> None:
         elif isinstance(node, ast.Nonlocal):
             elsewhere.update(node.names)
         elif isinstance(node, (*COMPREHENSIONS, ast.Lambda)):
-            scope.bound.update(_walruses(node))
+            walruses = list(_walruses(node))
+            scope.bound.update(walruses)
+            n_bindings.update(walruses)
         else:
             captured = _captured(node)
             if captured is not None:
                 scope.bound.add(captured)
+                n_bindings[captured] += 1
             stack.extend(ast.iter_child_nodes(node))
     scope.bound -= elsewhere | scope.global_names
+    n_bindings.update(scope.imports.keys())
+    _choose(loops, scope, n_bindings)
 
 
 def _captured(node: ast.AST) -> str | None:
