@@ -607,3 +607,32 @@ def test_numpy_is_seeded_though_it_loads_its_generators_late(project: Any) -> No
     )
     first, second = (project.run(store=project.folder / name).load() for name in ("one", "other"))
     assert first == second
+
+
+def test_a_file_artifact_is_a_copy_that_goes_with_the_step(project: Any, mode: dict[str, bool], tmp_path: Path) -> None:
+    project.write(
+        """
+        import tempfile
+        @step
+        def make() -> Path:
+            folder = Path(tempfile.mkdtemp())
+            (folder / "a.txt").write_text("a"); (folder / "b.txt").write_text("b")
+            return folder
+        @step
+        def use(folder: Path, n: int) -> str:
+            names = sorted(path.name for path in folder.iterdir())
+            text = (folder / "a.txt").read_text()
+            (folder / "a.txt").write_text("changed")
+            return f"{names} {text} {folder}"
+        @pipeline
+        def flow(n: int = 0):
+            return use(make(), n)
+        """
+    )
+    first = project.run(**mode)
+    said, folder = first.load().rsplit(" ", 1)
+    assert said == "['a.txt', 'b.txt'] a"
+    assert not Path(folder).exists()
+    assert not any(first.nodes["use"].discovered.values())
+    assert set(project.outcomes(project.run(**mode)).values()) == {"cached"}
+    assert project.run({"n": 1}, **mode).load().startswith(said)

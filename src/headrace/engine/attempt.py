@@ -24,7 +24,7 @@ from headrace.core.fit import MISSING
 from headrace.core.names import find_named
 from headrace.core.outcome import Outcome
 from headrace.core.values import Json, decode
-from headrace.engine.exchange import Loader, load_arguments, save_outputs
+from headrace.engine.exchange import Loader, Scratch, load_arguments, save_outputs
 from headrace.engine.generators import seed_generators
 from headrace.engine.memos import StepMemory
 from headrace.engine.prepare import Workshop, path_digest, user_traceback
@@ -191,12 +191,13 @@ def _execute(
     context = RunContext(
         attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
     )
-    with Recorder(project, ignore=(store.cache_dir.parent,)) as recorder, entered(context):
+    ignored = (store.cache_dir.parent,)
+    with Recorder(project, ignore=ignored) as recorder, entered(context), Scratch(store) as scratch:
         function = workplace.function(attempt.step)
         with unseen():
             _refuse_other_code(attempt, project)
         signature, hints = workplace.signature(attempt.step["id"], function)
-        loader = Loader(attempt.inputs, store, project.root)
+        loader = Loader(attempt.inputs, store, project.root, scratch)
         args, kwargs = load_arguments(attempt.arguments, signature, hints, loader)
         seed_generators(attempt.seed)
         value = _called(function, args, kwargs)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
@@ -42,10 +44,11 @@ def load_arguments(
 class Loader:
     """Makes arguments from trees: plain values by the codec, artifacts by their formats and the declared types."""
 
-    def __init__(self, inputs: Mapping[str, Json], store: Store, root: Path) -> None:
+    def __init__(self, inputs: Mapping[str, Json], store: Store, root: Path, scratch: Scratch) -> None:
         self._inputs = inputs
         self._store = store
         self._root = root
+        self._scratch = scratch
 
     def load(self, tree: Json, declared: Any) -> Any:
         """Make one value."""
@@ -87,9 +90,44 @@ class Loader:
         return value
 
     def _load_artifact(self, tree: Json, declared: Any) -> Any:
-        return load_artifact(
-            Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"]), declared, self._store
-        )
+        from headrace.formats.declared import is_path
+
+        artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
+        if not is_path(declared):
+            return load_artifact(artifact, declared, self._store)
+        with temporary_files_in(self._scratch.folder()):
+            return load_artifact(artifact, declared, self._store)
+
+
+class Scratch:
+    """An attempt's folder in the store's scratch space for the files that its arguments are: made when asked for."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stack = ExitStack()
+        self._folder: Path | None = None
+
+    def folder(self) -> Path:
+        """The folder. What is in it goes when the attempt ends."""
+        if self._folder is None:
+            self._folder = self._stack.enter_context(self._store.scratch())
+        return self._folder
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._stack.close()
+
+
+@contextmanager
+def temporary_files_in(folder: Path) -> Iterator[None]:
+    """Have `tempfile` make what it makes in a folder."""
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def load_artifact(artifact: Artifact, declared: Any, store: Store) -> Any:
