@@ -1,4 +1,5 @@
-"""Equal inputs give equal bytes: on one thread and two, with other hash seeds, in another time zone."""
+"""Equal inputs give equal bytes: on one thread and two, with other hash seeds, in another time zone; on DuckDB equal
+values."""
 
 from __future__ import annotations
 

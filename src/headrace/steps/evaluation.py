@@ -266,7 +266,7 @@ def group_rows(table: object, column: str) -> Iterator[tuple[str, Array]]:
     """Give each group of a column with its rows as a mask, frequent values first; see `evaluate`."""
     import polars as pl
 
-    values = collect(scan(table).select(column)).to_series()
+    values = collect(scan(table, in_order=True).select(column)).to_series()
     if values.dtype.is_numeric() and values.n_unique() > MOST_GROUPS:
         values = _quartiles(values)
     text = values.cast(pl.String).fill_null("(missing)")

@@ -171,7 +171,7 @@ def read_matrix(table: object, columns: Sequence[tuple[str, Kind]]) -> pl.DataFr
     """Read columns as a model takes them. Raises DataError where one isn't there, or is of another kind."""
     import narwhals as nw
 
-    frame = scan(table)
+    frame = scan(table, in_order=True)
     schema = frame.collect_schema()
     need_columns((name for name, _ in columns), schema, what="The model takes")
     for name, kind in columns:
@@ -230,7 +230,7 @@ def labels_of(
     """
     import numpy as np
 
-    frame = scan(table)
+    frame = scan(table, in_order=True)
     need_columns([target], frame.collect_schema(), what="The target is")
     labels = _as_text(collect(frame.select(target)).to_series())
     if n_missing := labels.null_count():

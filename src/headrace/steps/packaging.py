@@ -90,7 +90,7 @@ def package(
 def _sample(model: Model, sample: object, names: list[str]) -> pl.DataFrame:
     from headrace.steps.tables import need_columns
 
-    frame = scan(sample)
+    frame = scan(sample, in_order=True)
     need_columns(names, frame.collect_schema(), what="The model takes")
     rows = collect(frame.select(*names).head(N_SAMPLE_ROWS))
     if not len(rows):

@@ -45,7 +45,8 @@ def preprocess(table: TableLike, rules: Sequence[Rule] = ()) -> Table:
 def features(table: TableLike, rules: Sequence[Rule] = ()) -> Table:
     """Add columns that a model can use better than what they are made of: spans, ratios, parts of dates.
 
-    As `preprocess`, a step of its own so that trying another feature doesn't clean the data again.
+    As `preprocess`, a step of its own so that trying another feature doesn't clean the data again. What is made of a
+    missing value is missing, but for `WasMissing`.
 
     Parameters
     ----------

@@ -246,10 +246,10 @@ class DaysBetween:
 
         for column in (self.earlier, self.later):
             _need_time(frame, column, "DaysBetween")
-        first, last = (nw.col(column).cast(nw.Date) for column in (self.earlier, self.later))
-        return frame.with_columns((last - first).dt.total_minutes().alias(self.name)).with_columns(
-            (nw.col(self.name) // 1440).alias(self.name)
-        )
+        # As moments, since the engines disagree on what a difference of days is.
+        first, last = (nw.col(column).cast(nw.Date).cast(nw.Datetime("us")) for column in (self.earlier, self.later))
+        span = (last - first).dt.total_minutes() // 1440
+        return frame.with_columns(span.cast(nw.Int64).alias(self.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,7 @@ def split(table: TableLike, how: How = AtRandom(), *, validation: float = 0.15, 
         raise DataError(
             f"validation + test < 1 must hold, but got {validation!r} + {test!r}", hint="leave rows for training"
         )
-    frame = scan(table)
+    frame = scan(table, in_order=not isinstance(how, ByTime))
     marked = _marked(frame, how, validation, test)
     counts = _counts(marked)
     for side, n in zip(SIDES, counts, strict=True):
@@ -223,7 +223,7 @@ def _counts(marked: Lazy) -> tuple[int, ...]:
 
     side = nw.col(SIDE)
     sums = [(side == number).cast(nw.Int64).sum().alias(name) for number, name in enumerate(SIDES)]
-    return tuple(n or 0 for n in collect(marked.select(*sums)).row(0))
+    return tuple(int(n or 0) for n in collect(marked.select(*sums)).row(0))
 
 
 def _empty_part(side: str, how: How, n_rows: int) -> DataError:

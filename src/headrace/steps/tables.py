@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     """A lazy frame of whichever engine."""
 
 
-def scan(table: object) -> Lazy:
-    """Open a table lazily. In plain calls any frame that Narwhals knows passes for one."""
+def scan(table: object, *, in_order: bool = False) -> Lazy:
+    """Open a table lazily. In plain calls any frame that Narwhals knows passes for one.
+
+    ``in_order`` is for what `headrace.steps.rooms` does: Polars opens the table then, whichever engine is set.
+    """
     import narwhals as nw
 
     if isinstance(table, Table):
-        return table.scan()
+        return table.scan("polars" if in_order else None)
+    if in_order:
+        return Table.of(table).scan("polars")
     frame: Any = nw.from_native(cast("Any", table))
     return cast("Lazy", frame.lazy())
 

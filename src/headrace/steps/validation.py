@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headrace.core.errors import DataError
 from headrace.core.step import step
 from headrace.formats.table import Table, TableLike
-from headrace.steps.checks import TIMES, Check, Finding, Findings, IsKind, MissingShare, Unique
+from headrace.steps.checks import TIMES, Check, Finding, Findings, InOrder, IsKind, MissingShare, Unique
 from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.parsing import as_kind, plain_value
 from headrace.steps.rooms import with_repeats
@@ -73,7 +73,8 @@ def validate(table: TableLike, checks: Sequence[Check] = (), *, max_bad_share: f
             f"0 <= max_bad_share <= 1 must hold, but got max_bad_share={max_bad_share!r}",
             hint="give a share, such as 0.1",
         )
-    suite = _Suite.compile(scan(table), tuple(checks))
+    in_order = any(isinstance(check, Unique) for check in checks)
+    suite = _Suite.compile(scan(table, in_order=in_order), tuple(checks))
     findings = suite.findings()
     _refuse_too_many(suite, findings, max_bad_share)
     _refuse_missing(findings)
@@ -167,8 +168,9 @@ class _Suite:
         if is_bad is not None:
             counts["bad"] = is_bad.cast(nw.Int64).sum()
         row = collect(self.frame.select(nw.len().alias("rows"), **counts)).row(0, named=True)
-        n_rows, n_bad = row["rows"], row.get("bad") or 0
-        found = tuple(self._finding(n, check, row[f"bad_{n}"] or 0, n_rows) for n, check in enumerate(self.checks))
+        # DuckDB sums to decimals, and what has no row to null.
+        n_rows, n_bad = int(row["rows"]), int(row.get("bad") or 0)
+        found = tuple(self._finding(n, check, int(row[f"bad_{n}"] or 0), n_rows) for n, check in enumerate(self.checks))
         return Findings(n_rows, n_rows - n_bad, n_bad, found)
 
     def _finding(self, number: int, check: Check, n_bad: int, n_rows: int) -> Finding:
@@ -194,10 +196,14 @@ def _refuse_kind(check: Check, kinds: Mapping[str, Kind | None]) -> None:
         raise DataError(
             f"The rule '{check.rule}' is for columns of kind {' or '.join(check.takes)}, "
             f"but {wrong!r} is {kinds[wrong] or 'of no kind that is checked'}",
-            hint=f"add IsKind({wrong!r}, {check.takes[0]!r}), which sets the rows aside that can't be read so",
+            hint=f"add IsKind({wrong!r}, {_advised(check)!r}), which sets the rows aside that can't be read so",
         )
     if len(check.takes) > 2 and len({kind in TIMES for kind in kinds.values()}) > 1:
         raise DataError(f"The rule '{check.rule}' compares a time with a number", hint="name two times or two numbers")
+
+
+def _advised(check: Check) -> Kind:
+    return "date" if isinstance(check, InOrder) else check.takes[0]
 
 
 def _shown(value: object) -> str:
