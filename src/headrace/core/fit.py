@@ -144,7 +144,7 @@ def class_of(declared: object) -> type | None:
         return dict
     origin = get_origin(declared)
     found = origin if origin is not None else declared
-    return found if isinstance(found, type) else None
+    return found if isinstance(found, type) and found is not UnionType else None
 
 
 def conforms(value: object, declared: object, judge: Judge | None = None) -> bool:

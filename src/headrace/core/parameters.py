@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import json
-import types
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
-from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from headrace.core.errors import DefinitionError, ParameterError, near_miss
-from headrace.core.fit import MISSING, conforms, show_type
-
-
-def declared_types(function: Callable[..., Any], where: str) -> dict[str, Any]:
-    """The function's evaluated annotations. Raises `DefinitionError` when one does not evaluate."""
-    try:
-        return get_type_hints(function, include_extras=True)
-    except Exception as error:
-        raise DefinitionError(
-            f"An annotation of {getattr(function, '__name__', function)!r} does not evaluate: {error}",
-            where=where,
-            hint="import the type at the top of the module, not under TYPE_CHECKING",
-        ) from error
+from headrace.core.fit import MISSING, show_type
+from headrace.core.hints import declared_types
+from headrace.core.reading import MisfitError, Reader, advice
+from headrace.core.shown import show_value
 
 
 def bind_parameters(
@@ -32,32 +19,39 @@ def bind_parameters(
 ) -> dict[str, Any]:
     """Check the given parameters against the pipeline's signature, and fill in the defaults.
 
-    Text is read as the declared type (so that the command line needs no quoting rules of its own); other values must
-    be of it. A whole number passes for a float. A relative path given as text is relative to ``folder``.
+    Text is read as the declared type (so that the command line needs no quoting rules of its own), and what JSON and
+    TOML have no types for is made of what they have; see `headrace.core.reading`. A relative path given as text is
+    relative to ``folder``.
 
-    Raises `ParameterError` for an unknown or missing parameter and for a value that is not of the declared type.
+    Raises
+    ------
+    ParameterError
+        For an unknown or missing parameter, and for a value that is not of the declared type.
+    DefinitionError
+        For a default that is not of the declared type, and for ``*args`` or ``**kwargs``.
     """
-    signature = inspect.signature(function)
+    parameters = inspect.signature(function).parameters
     types_by_name = declared_types(function, where)
-    for name in given:
-        if name not in signature.parameters:
-            raise ParameterError(
-                f"Pipeline {_title(function)} has no parameter {name!r}",
-                where=where,
-                hint=near_miss(name, signature.parameters) or "it takes none",
-            )
-    bound: dict[str, Any] = {}
-    for name, parameter in signature.parameters.items():
+    for parameter in parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
             raise DefinitionError(
-                f"Pipeline {_title(function)} takes {parameter}, so its parameters have no names",
+                f"Pipeline {_title(function)} takes {stars}{parameter.name}, so its parameters have no names",
                 where=where,
                 hint="name each parameter, or take a list",
             )
+    for name in given:
+        if name not in parameters:
+            raise ParameterError(
+                f"Pipeline {_title(function)} has no parameter {name!r}",
+                where=where,
+                hint=near_miss(name, parameters) or "it takes none",
+            )
+    bound: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        declared = types_by_name.get(name, MISSING)
         if name in given:
-            value = read_parameter(name, given[name], types_by_name.get(name, MISSING), where)
-            was_text = isinstance(given[name], str)
-            bound[name] = Path(folder, value) if folder and was_text and isinstance(value, Path) else value
+            bound[name] = read_parameter(name, given[name], declared, where, folder)
         elif parameter.default is parameter.empty:
             raise ParameterError(
                 f"Pipeline {_title(function)} needs parameter {name!r}",
@@ -65,88 +59,39 @@ def bind_parameters(
                 hint=f"give it, as in -p {name}=VALUE",
             )
         else:
-            bound[name] = parameter.default
+            bound[name] = _checked_default(function, name, parameter.default, declared, where)
     return bound
 
 
-def read_parameter(name: str, value: object, declared: Any, where: str | None = None) -> Any:
+def read_parameter(
+    name: str, value: object, declared: Any, where: str | None = None, folder: Path | None = None
+) -> Any:
     """Read one value as its declared type; see `bind_parameters`."""
-    if isinstance(value, str) and not conforms(value, declared):
-        value = _read_text(name, value, declared, where)
-    if declared is float and type(value) is int:
-        return float(value)
-    if isinstance(value, list):
-        value = _as_declared_container(value, declared)
-    if not conforms(value, declared):
+    try:
+        return Reader(folder).read(value, declared)
+    except MisfitError as misfit:
+        got = show_value(misfit.value) + (f" at {name}{misfit.place}" if misfit.place else "")
+        if not isinstance(misfit.value, str):
+            got += f", which is {show_type(type(misfit.value))}"
+        problem = f": {misfit.problem}" if misfit.problem else ""
         raise ParameterError(
-            f"Parameter {name!r} must be {show_type(declared)}, but got {value!r}, which is {show_type(type(value))}",
+            f"Parameter {name!r} must be {show_type(declared)}, but got {got}{problem}",
             where=where,
-        )
-    return value
+            hint=misfit.hint,
+        ) from misfit.__cause__
 
 
-def _as_declared_container(value: list[Any], declared: Any) -> Any:
-    """JSON and TOML know lists alone: give a tuple or a set where one is declared."""
-    origin = get_origin(declared) or declared
-    return origin(value) if origin in (tuple, set, frozenset) else value
-
-
-def _read_text(name: str, text: str, declared: Any, where: str | None) -> Any:
-    for reader in _readers(declared):
-        try:
-            return reader(text)
-        except (ValueError, KeyError):
-            continue
-    raise ParameterError(
-        f"Parameter {name!r} must be {show_type(declared)}, but got {text!r}",
-        where=where,
-        hint=_advice(declared),
-    )
-
-
-def _readers(declared: Any) -> list[Callable[[str], Any]]:
-    origin = get_origin(declared)
-    if origin in (Union, types.UnionType):
-        return [reader for part in get_args(declared) for reader in _readers(part)]
-    if origin is Literal:
-        return [lambda text: {str(choice): choice for choice in get_args(declared)}[text]]
-    if isinstance(declared, type) and issubclass(declared, Enum):
-        return [lambda text: declared[text], declared]
-    simple: dict[Any, Callable[[str], Any]] = {
-        bool: lambda text: {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-            text.lower()
-        ],
-        int: int,
-        float: float,
-        str: str,
-        Path: Path,
-        date: date.fromisoformat,
-        datetime: datetime.fromisoformat,
-        type(None): lambda text: {"none": None, "null": None}[text.lower()],
-    }
-    if declared in simple:
-        return [simple[declared]]
-    if (origin or declared) in (list, tuple, set, frozenset):
-        item = next(iter(get_args(declared)), str)
-        return [
-            json.loads,
-            lambda text: [read_parameter("item", part.strip(), item) for part in text.split(",")],
-        ]
-    return [json.loads]
-
-
-def _advice(declared: Any) -> str | None:
-    if get_origin(declared) is Literal:
-        return "one of " + ", ".join(repr(choice) for choice in get_args(declared))
-    if isinstance(declared, type) and issubclass(declared, Enum):
-        return "one of " + ", ".join(repr(member.name) for member in declared)
-    return {
-        bool: "give true or false",
-        int: "give a whole number, such as 100",
-        float: "give a number, such as 0.5",
-        date: "give a date, such as 2026-01-31",
-        datetime: "give a time, such as 2026-01-31T12:00:00+00:00",
-    }.get(declared, "give it as JSON" if declared is not str else None)
+def _checked_default(function: Callable[..., Any], name: str, default: object, declared: Any, where: str) -> Any:
+    try:
+        return Reader(None, text=False).read(default, declared)
+    except MisfitError as misfit:
+        hint = f"declare {show_type(declared)} | None" if default is None else advice(declared)
+        raise DefinitionError(
+            f"Parameter {name!r} of pipeline {_title(function)} is declared {show_type(declared)}, "
+            f"but its default is {show_value(default)}",
+            where=where,
+            hint=hint,
+        ) from misfit.__cause__
 
 
 def _title(function: Callable[..., Any]) -> str:

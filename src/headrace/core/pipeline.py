@@ -10,8 +10,9 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core.errors import DefinitionError
 from headrace.core.fit import MISSING, show_type
+from headrace.core.hints import declared_types
 from headrace.core.names import is_importable, name_of
-from headrace.core.parameters import bind_parameters, declared_types
+from headrace.core.parameters import bind_parameters
 from headrace.core.plan import ParameterSpec, Plan, Ref, check_graph
 from headrace.core.step import NAME, Step
 from headrace.core.tracing import Formats, Outputs, TracedStep, Tracer, current_tracer, place_of

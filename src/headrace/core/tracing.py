@@ -15,8 +15,8 @@ from headrace.core.errors import DefinitionError, HeadraceError, near_miss
 from headrace.core.external import External, external_tree
 from headrace.core.fit import MISSING, conforms, fits, show_type
 from headrace.core.forms import TAG
+from headrace.core.hints import declared_types
 from headrace.core.names import is_importable, name_of
-from headrace.core.parameters import declared_types
 from headrace.core.plan import Node, OutputSpec, Ref, StepSpec
 from headrace.core.values import Json, check_importable, encode
 
