@@ -196,9 +196,26 @@ def test_many_running_steps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert "step-10" not in drawn
 
 
-def test_a_terminal_that_is_gone_does_not_end_the_run() -> None:
-    display, terminal = display_of()
-    terminal.close()
+class Gone(Terminal):
+    """A terminal whose window was closed."""
 
-    display(NodeEnded("a", "succeeded", 1, 0.5))
+    n_tries = 0
+
+    def write(self, text: str) -> int:
+        self.n_tries += 1
+        raise OSError("gone")
+
+
+@pytest.mark.parametrize("kind", ["live", "plain"])
+def test_a_terminal_that_is_gone_does_not_end_the_run(kind: str) -> None:
+    from headrace.cli.live import LiveDisplay
+    from headrace.cli.plain import PlainConsole
+
+    terminal = Gone("utf-8")
+    display = LiveDisplay(terminal) if kind == "live" else PlainConsole(terminal)
+    display(RunStarted("r1", "flow", 2, "file:///nowhere"))
+    display(NodeEnded("a", "succeeded", 1, 0.5, reason="why"))
+    display.tick()
     display.close()
+
+    assert terminal.n_tries == 1, "it is not tried again"

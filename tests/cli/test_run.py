@@ -534,6 +534,21 @@ def test_settings_that_are_wrong(project: Any) -> None:
     assert "workers >= 1 must hold, but got workers=0" in none.err
 
 
+def test_a_reader_who_goes_away_does_not_end_the_run(bare: Any) -> None:
+    bare.write("slow.py", SLOW.replace("time.sleep(60)", "time.sleep(0.5)"))
+    with bare.start("run", "slow.py", "-p", f"folder={bare.folder}") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        run_id = re.findall(r"run (\S+) of", process.stdout.readline())[0]
+        process.stdout.close()
+        err = process.stderr.read()
+        process.wait(timeout=30)
+
+    assert end_of(bare, run_id)["outcome"] == "succeeded"
+    assert (bare.folder / f".headrace/runs/{run_id}/report.html").is_file()
+    assert err == ""
+
+
 def test_nothing_is_left_running(project: Any) -> None:
     done = project.headrace("run", "flow.py")
 
