@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from headrace.core.errors import DataError, FormatError
-from headrace.steps import Model, train
+from headrace.steps import Model, evaluate, train
 from headrace.steps.model_format import ModelFormat
 from headrace.steps.registry import model_digest
 
@@ -209,3 +210,42 @@ def test_the_same_model_on_one_thread_and_on_two(people: pl.DataFrame, others: p
         one = fit(people, others).archive
     with threadpool_limits(2):
         assert fit(people, others).archive == one
+
+
+@pytest.fixture
+def clipper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A transformer of the user's own, in a module of the user's own."""
+    (tmp_path / "users_own.py").write_text(
+        "import polars as pl\n"
+        "from sklearn.base import BaseEstimator, TransformerMixin\n"
+        "class Clipper(TransformerMixin, BaseEstimator):\n"
+        "    def __init__(self, most=60.0):\n"
+        "        self.most = most\n"
+        "    def fit(self, X, y=None):\n"
+        "        self.fitted_ = True\n"
+        "        return self\n"
+        "    def transform(self, X):\n"
+        "        return X.select(pl.col('age').clip(upper_bound=self.most).fill_null(45.0)).to_numpy()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import users_own  # type: ignore[import-not-found]
+
+    yield users_own.Clipper
+    del sys.modules["users_own"]
+
+
+def test_classes_of_ones_own_are_named(
+    people: pl.DataFrame, others: pl.DataFrame, clipper: Any, tmp_path: Path
+) -> None:
+    estimator = Pipeline([("clip", clipper(70.0)), ("model", LogisticRegression())])
+    hint = r"holds .users_own.Clipper., which may not be loaded.\nHint: name your own classes: trusts=\(Clipper,\)"
+    with pytest.raises(FormatError, match=hint):
+        fit(people, others, estimator=estimator)
+    model = fit(people, others, estimator=estimator, trusts=(clipper,))
+    (tmp_path / "stored").mkdir()
+    ModelFormat().save(model, tmp_path / "stored", Model)
+    again = ModelFormat().load({path.name: path for path in (tmp_path / "stored").iterdir()}, Model)
+    assert isinstance(again, Model)
+    with pytest.raises(FormatError, match=hint):
+        evaluate(again, others)
+    assert evaluate(again, others, trusts=(clipper,)).metrics["auc"] > 0.75

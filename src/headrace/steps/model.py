@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -109,7 +110,8 @@ class Model:
             from headrace.formats.skops_estimator import load
 
             assert self._archive is not None
-            self._estimator = load(self._archive, self._declared())
+            with _own_hint():
+                self._estimator = load(self._archive, self._declared())
         return self._estimator
 
     @property
@@ -118,7 +120,8 @@ class Model:
         if self._archive is None:
             from headrace.formats.skops_estimator import dump
 
-            self._archive = dump(self._estimator, self._declared())
+            with _own_hint():
+                self._archive = dump(self._estimator, self._declared())
         return self._archive
 
     def _declared(self) -> object:
@@ -165,6 +168,18 @@ class Model:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+
+
+@contextmanager
+def _own_hint() -> Iterator[None]:
+    """Say of a class that isn't trusted how it is named to these steps."""
+    try:
+        yield
+    except FormatError as error:
+        if "may not be loaded" not in error.message:
+            raise
+        hint = "name your own classes: trusts=(Clipper,), in train and in each step that takes the model"
+        raise FormatError(error.message, hint=hint) from error
 
 
 def read_matrix(table: object, columns: Sequence[tuple[str, Kind]]) -> pl.DataFrame:
