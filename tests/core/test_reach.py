@@ -917,6 +917,94 @@ COUNTING = [
         ),
         [("app/b.py", "return 1", "return 2")],
     ),
+    Case(
+        "what a star brings",
+        app(
+            steps="from app.h import *\ndef work(x): return clean(x)\n",
+            h="__all__ = ['clean']\ndef clean(x): return 1\n",
+        ),
+        [("app/h.py", "['clean']", "('clean',)")],
+    ),
+    Case(
+        "a name that is put into a module by text",
+        app(
+            steps="import app.h\ndef work(x): return app.h.clean(x)\n",
+            h="def hidden(x): return 1\nglobals()['clean'] = hidden\n",
+        ),
+        [("app/h.py", "return 1", "return 2"), ("app/h.py", "'clean'", "'other'")],
+    ),
+    Case(
+        "a registry that a made value enters",
+        app(
+            steps="from app.r import SEEN\nimport app.p\ndef work(x): return SEEN\n",
+            r="SEEN = []\ndef enter(x):\n    SEEN.append(x)\n    return x\n",
+            p="from app.r import enter\nFIRST = enter(1)\n",
+        ),
+        [("app/p.py", "enter(1)", "enter(2)")],
+    ),
+    Case(
+        "a class whose making registers",
+        app(
+            steps="from app.r import SEEN\nimport app.p\ndef work(x): return SEEN\n",
+            r="SEEN = []\nclass Entry:\n    def __init__(self, x): SEEN.append(x)\nclass More(Entry): pass\n",
+            p="from app.r import More\nFIRST = More(1)\n",
+        ),
+        [("app/p.py", "More(1)", "More(2)")],
+    ),
+    Case(
+        "a dataclass whose making registers",
+        app(
+            steps="from app.r import SEEN\nimport app.p\ndef work(x): return SEEN\n",
+            r="from dataclasses import dataclass, field\nSEEN = []\ndef note():\n    SEEN.append(1)\n    return 1\n@dataclass\nclass Entry:\n    x: int = field(default_factory=note)\n",
+            p="from app.r import Entry\nFIRST = Entry()\n",
+        ),
+        [("app/p.py", "FIRST = Entry()\n", "")],
+    ),
+    Case(
+        "decorators of every make that register",
+        app(
+            steps="from app.r import SEEN\nimport app.p\ndef work(x): return SEEN\n",
+            r="SEEN = []\ndef plain(f):\n    SEEN.append(f)\n    return f\ndef made(n):\n    def deco(f):\n        SEEN.append(f)\n        return f\n    return deco\nclass Kept:\n    def __init__(self, f): SEEN.append(f)\n",
+            p="from app.r import Kept, made, plain\n@plain\ndef a(): return 1\n@made(1)\ndef b(): return 11\n@Kept\ndef c(): return 111\n",
+        ),
+        [
+            ("app/p.py", "return 1\n", "return 2\n"),
+            ("app/p.py", "return 11\n", "return 12\n"),
+            ("app/p.py", "111", "112"),
+        ],
+    ),
+    Case(
+        "functions that reach out in odd ways",
+        app(
+            steps="from app.r import A\nimport app.p\ndef work(x): return A\n",
+            r="A = {}\ndef one(t): t['x'] = 1\ndef two(t): t.update(x=1)\ndef three(f): f()\ndef four():\n    global A\n    A = {}\ndef five(t): t |= {'y': 1}\ndef six(t):\n    for x in t: x.clear()\ndef seven(t):\n    u = t\n    u['x'] = 1\ndef eight(t):\n    for t['z'] in [1]: pass\n",
+            p="from app.r import *\nfrom app.r import A, one, two, three, four, five, six, seven, eight\nV1 = one(A)\nV2 = two(A)\nV3 = three(A.clear)\nV4 = four()\nV5 = five(A)\nV6 = six([A])\nV7 = seven(A)\nV8 = eight(A)\n",
+        ),
+        [
+            ("app/p.py", f"V{n} = {call}\n", "")
+            for n, call in enumerate(
+                ("one(A)", "two(A)", "three(A.clear)", "four()", "five(A)", "six([A])", "seven(A)", "eight(A)"), 1
+            )
+        ],
+    ),
+    Case(
+        "order of classes that register",
+        app(
+            steps="from app.b import Base\nimport app.c\ndef work(x): return Base.known\n",
+            b="class Base:\n    known = []\n    def __init_subclass__(cls): Base.known.append(cls.__name__)\n",
+            c="from app.b import Base\nclass C(Base): pass\nclass D(Base): pass\n",
+        ),
+        [("app/c.py", "class C(Base): pass\nclass D(Base): pass", "class D(Base): pass\nclass C(Base): pass")],
+    ),
+    Case(
+        "a function that defines one that registers",
+        app(
+            steps="from app.r import SEEN\nimport app.p\ndef work(x): return SEEN\n",
+            r="SEEN = []\ndef note(f):\n    SEEN.append(f)\n    return f\ndef outer(x):\n    @note\n    def inner(): return x\n    return inner\ndef given(note):\n    @note\n    def inner(): return 1\n    return inner\n",
+            p="from app.r import given, note, outer\nFIRST = outer(1)\nSECOND = given(note)\n",
+        ),
+        [("app/p.py", "outer(1)", "outer(2)"), ("app/p.py", "SECOND = given(note)\n", "")],
+    ),
 ]
 
 NEUTRAL = [
@@ -1128,6 +1216,34 @@ NEUTRAL = [
         {**app(steps="def work(x): return '[A-Za-z_.-]*', '.*', 'a.?'\n"), "a.csv": "1"},
         [("a.csv", "1", "2")],
     ),
+    Case(
+        "a local variable gets an annotation",
+        app(steps="def work(x):\n    y = x\n    return y\n"),
+        [("app/steps.py", "y = x", "y: 'object' = x")],
+    ),
+    Case(
+        "values that nobody names, made by the project's own code",
+        app(
+            steps="from app.r import Check, Limit, Pair, noted, table\nCHECKS = [Check('a', 1)]\nPAIR = Pair(1)\nLIMIT = Limit(3)\nTABLE = table([1])\n@noted\ndef other(): return 1\ndef work(x): return x\n",
+            r="from dataclasses import dataclass\nfrom typing import NamedTuple\nfrom functools import wraps\n@dataclass(frozen=True)\nclass Check:\n    name: str\n    n: int\n    def __post_init__(self):\n        if self.n < 0: raise ValueError(f'{self.n}')\n        object.__setattr__(self, 'n', int(self.n))\nclass Pair(NamedTuple):\n    a: int\nclass Base:\n    def __init__(self, n): self.n = n\nclass Limit(Base):\n    def __init__(self, n):\n        super().__init__(n)\n        self.more = [n]\ndef table(items):\n    found = {}\n    for item in items:\n        found[item] = Pair(item)\n        found.update(x=1)\n    return found\ndef noted(f):\n    @wraps(f)\n    def inner(*a): return f(*a)\n    return inner\n",
+        ),
+        [
+            ("app/steps.py", "Check('a', 1)", "Check('b', 2), Check('c', 3)"),
+            ("app/steps.py", "Pair(1)", "Pair(2)"),
+            ("app/steps.py", "Limit(3)", "Limit(4)"),
+            ("app/steps.py", "table([1])", "table([2])"),
+            ("app/steps.py", "return 1", "return 2"),
+        ],
+    ),
+    Case(
+        "another function of a module that a name is put into",
+        app(
+            steps="import app.p\nfrom app import h\ndef work(x): return h.ADDED\n",
+            h="def other(x): return 1\n",
+            p="from app import h\nsetattr(h, 'ADDED', 3)\n",
+        ),
+        [("app/h.py", "return 1", "return 2")],
+    ),
 ]
 
 
@@ -1222,7 +1338,15 @@ def test_real_sources_written_otherwise_have_equal_facts(name):
     def facts(text):
         found = facts_of(text, "0", "a.b", "a/b.py", is_package=False)
         units = [
-            (unit.piece.label, unit.piece.digest, unit.piece.refs, unit.is_effect, unit.position, sorted(unit.members))
+            (
+                unit.piece.label,
+                unit.piece.digest,
+                unit.piece.refs,
+                unit.is_effect,
+                unit.asks,
+                unit.evaluates,
+                sorted(unit.members),
+            )
             for unit in found.units
         ]
         return units, found.import_bindings, [name for name, _ in found.stars], found.future

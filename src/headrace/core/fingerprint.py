@@ -193,7 +193,7 @@ class Fingerprinter:
             facts, piece = counted.module, counted.piece
             if facts.units[index].is_effect and not facts.units[index].binds:
                 continue
-            digest = sha256(piece.digest, piece.docs if reach.docs else "", str(counted.position))
+            digest = sha256(piece.digest, piece.docs if reach.docs else "", str(counted.n_effects_before))
             name = _free(parts, f"{facts.label}::{label}")
             parts[name] = Part(digest, piece.line)
         return parts
@@ -201,12 +201,12 @@ class Fingerprinter:
     def _top_levels(self, reach: Reach) -> dict[str, Part]:
         """What importing each module runs, in order: effects, and imports of modules that have some."""
         parts = {}
-        for facts in (found for _, found in sorted(reach.closure.items())):
+        for name, facts in sorted(reach.closure.items(), key=lambda item: item[0]):
             if facts is None:
                 continue
-            lines = [(line.position, 0, line.text) for line in facts.imports if _runs_effects(reach, line.modules)]
-            effects = [unit for unit in facts.units if unit.is_effect]
-            lines += [(place, 1, unit.piece.digest) for place, unit in enumerate(effects)]
+            lines = [(line.place, 0, line.text) for line in facts.imports if _runs_effects(reach, line.modules)]
+            effects = sorted(self._modules.effects.of(name))
+            lines += [(index, 1, facts.units[index].piece.digest) for index in effects]
             in_order = [text for _, _, text in sorted(lines, key=lambda line: line[:2])]
             content = in_order if effects or len(lines) > 1 else []
             content += facts.future
@@ -215,7 +215,7 @@ class Fingerprinter:
             if reach.source or facts.name in reach.named_by_text:
                 content.append(facts.sha256)  # a module that is run by its name runs its main block too
             if content:
-                first = effects[0].piece.line if effects else 1
+                first = facts.units[effects[0]].piece.line if effects else 1
                 parts[f"{facts.label}::{TOP_LEVEL}"] = Part(sha256(*content), first)
         return parts
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headrace.core.reach_facts import ModuleFacts, Piece, Unit
+from headrace.core.reach_facts import ModuleFacts, Piece
 from headrace.core.reach_modules import STANDARD_LIBRARY, Modules
 from headrace.core.reach_names import Ref, Refs
 from headrace.core.reach_normal import sha256, words
@@ -66,7 +66,7 @@ class Counted:
 
     module: ModuleFacts
     piece: Piece
-    position: int
+    n_effects_before: int
 
 
 class Reach:
@@ -165,6 +165,8 @@ class Reach:
             self._patterns.add(pattern)
             for known in list(self.closure):
                 self._match_pattern(known, pattern)
+            for known in list(self._escaped):
+                self._match_names(known, pattern)
         if "members" in refs.flags:
             self._count_all_members()
         self.docs = self.docs or "docs" in refs.flags
@@ -211,7 +213,7 @@ class Reach:
         for line in facts.imports:
             for module in line.modules:
                 self._run_import(module)
-        for index in facts.effects:
+        for index in sorted(self.modules.effects.of(name)):
             self._reach_unit(name, index)
         self._match_known(name, facts)
 
@@ -241,7 +243,10 @@ class Reach:
             if step in seen:
                 continue
             seen.add(step)
-            stack.extend(self._look_up(*step, soft=soft, opened=opened, is_declared=is_declared))
+            # Only a name that the code itself reads may be put into its module from outside unseen. An attribute that
+            # a module doesn't define was put there by a statement that counts, or isn't there.
+            is_soft = soft or bool(named) or len(seen) > 1
+            stack.extend(self._look_up(*step, soft=is_soft, opened=opened, is_declared=is_declared))
 
     def _look_up(
         self, module: str, name: str, path: tuple[str, ...], *, soft: bool, opened: bool, is_declared: bool
@@ -297,7 +302,7 @@ class Reach:
             self.bindings[module, name] = sha256(*(f"{source}:{target}" for source, target in targets), *later)
         for source, target in targets:
             self._run_import(f"{source}:{target}" if target else source)
-        return [(source, target, path) for source, target in targets] + [(star, name, path) for star, _ in stars]
+        return [(source, target, path) for source, target in targets] + self._starred(stars, name, path)
 
     def _unbound(
         self, module: str, facts: ModuleFacts | None, name: str, path: tuple[str, ...], *, soft: bool
@@ -308,7 +313,7 @@ class Reach:
         stars = [star for star, _ in facts.stars if self._may_have(star, name)]
         if stars:
             self.bindings[module, name] = sha256(*stars)
-            return [(star, name, path) for star in stars]
+            return self._starred([(star, 0) for star in stars], name, path)
         if name in facts.global_writers:
             for index in facts.global_writers[name]:
                 self._reach_unit(module, index)
@@ -329,6 +334,15 @@ class Reach:
         elif not soft:
             self._count_whole(module)
         return []
+
+    def _starred(
+        self, stars: Iterable[tuple[str, int]], name: str, path: tuple[str, ...]
+    ) -> list[tuple[str, str, tuple[str, ...]]]:
+        """Look a name up in modules that are imported with a star; ``__all__`` says what that brings."""
+        found: list[tuple[str, str, tuple[str, ...]]] = []
+        for star, _ in stars:
+            found += [(star, name, path), (star, "__all__", ())]
+        return found
 
     def _may_have(self, star: str, name: str) -> bool:
         """Say whether ``from star import *`` may bring a name; a foreign module may bring any but a builtin's."""
@@ -371,8 +385,13 @@ class Reach:
         if facts is None:
             return
         unit = facts.units[index]
-        self.counted[module, unit.piece.label, index] = Counted(facts, unit.piece, unit.position)
+        self.counted[module, unit.piece.label, index] = Counted(
+            facts, unit.piece, self._n_effects_before(module, index) if unit.evaluates else 0
+        )
         self._work.append((module, unit.piece.refs, index))
+
+    def _n_effects_before(self, module: str, index: int) -> int:
+        return sum(effect < index for effect in self.modules.effects.of(module))
 
     def _ask(self, path: tuple[str, ...]) -> None:
         """Ask for attributes of something that is known only by where it was made."""
@@ -400,6 +419,13 @@ class Reach:
             if facts is not None and name.startswith(prefix) and name.endswith(suffix):
                 self._match_members(module, facts, name)
 
+    def _match_names(self, module: str, pattern: tuple[str, str]) -> None:
+        facts = self.closure.get(module)
+        prefix, suffix = pattern
+        for name in sorted({**facts.unit_bindings, **facts.import_bindings}) if facts is not None else ():
+            if name.startswith(prefix) and name.endswith(suffix):
+                self._resolve(module, ("", name, ()), soft=True)
+
     def _escape(self, module: str, *, opened: bool) -> None:
         """A module that is used as a value may be asked for anything."""
         if opened:
@@ -409,7 +435,9 @@ class Reach:
         self._escaped.add(module)
         for name in sorted(self._attributes):
             self._resolve(module, ("", name, ()), soft=True)
-        if self._all_members or self._patterns:
+        for pattern in sorted(self._patterns):
+            self._match_names(module, pattern)
+        if self._all_members:
             self._count_whole(module)
 
     def _count_whole(self, module: str) -> None:
@@ -446,69 +474,16 @@ class Reach:
             if unit.is_class or unit.members:
                 self._reach_unit(module, index)
 
-    # classes whose bases decide
-
     def _late_classes(self) -> bool:
-        """Reach classes that register themselves through a base, and subclasses of declared classes."""
+        """Reach the heirs of declared classes."""
         before = len(self._units)
         for module, facts in list(self.closure.items()):
             for index, unit in enumerate(facts.units if facts is not None else ()):
-                if unit.bases and (module, index) not in self._units and self._counts_by_base(module, unit):
+                is_heir = bool(unit.bases) and (module, index) not in self._declared
+                if is_heir and self.modules.effects.ancestors(module, unit) & self._declared:
+                    self._declared.add((module, index))
                     self._reach_unit(module, index)
-                if (module, index) in self._units and unit.bases:
-                    self._spread_declared(module, index, unit)
         return len(self._units) > before or bool(self._work)
-
-    def _spread_declared(self, module: str, index: int, unit: Unit) -> None:
-        if (module, index) not in self._declared and self._ancestors(module, unit) & self._declared:
-            self._declared.add((module, index))
-
-    def _counts_by_base(self, module: str, unit: Unit) -> bool:
-        ancestors = self._ancestors(module, unit)
-        if ancestors & self._declared:
-            return True
-        for name, index in ancestors:
-            facts = self.modules.facts(name)
-            if facts is not None and facts.units[index].makes_subclass_effects:
-                return True
-        return any(not self._find_units(module, ref) for ref in unit.bases)
-
-    def _ancestors(self, module: str, unit: Unit) -> set[tuple[str, int]]:
-        found: set[tuple[str, int]] = set()
-        stack = [(module, ref) for ref in unit.bases]
-        while stack:
-            where, ref = stack.pop()
-            for name, index in self._find_units(where, ref):
-                if (name, index) not in found:
-                    found.add((name, index))
-                    facts = self.modules.facts(name)
-                    if facts is not None:
-                        stack.extend((name, base) for base in facts.units[index].bases)
-        return found
-
-    def _find_units(self, module: str, ref: Ref) -> list[tuple[str, int]]:
-        """Find the units that a name stands for, without reaching them."""
-        named, name, path = ref
-        stack = [(named or module, name, path)]
-        found: list[tuple[str, int]] = []
-        seen: set[tuple[str, str, tuple[str, ...]]] = set()
-        while stack:
-            where, what, rest = stack.pop()
-            if (where, what, rest) in seen or self.modules.place(where) is None:
-                continue
-            seen.add((where, what, rest))
-            facts = self.modules.facts(where)
-            if not what:
-                if rest:
-                    stack.append((where, rest[0], rest[1:]))
-                continue
-            if facts is not None:
-                found.extend((where, index) for index in facts.unit_bindings.get(what, ()))
-                stack.extend((source, target, rest) for source, target in facts.import_bindings.get(what, ()))
-                stack.extend((star, what, rest) for star, _ in facts.stars)
-            if self.modules.place(f"{where}.{what}") is not None:
-                stack.append((f"{where}.{what}", "", rest))
-        return found
 
     # results
 
@@ -532,7 +507,7 @@ class Reach:
             facts = self.closure.get(module)
             if facts is None:
                 continue
-            if any((module, index) in self._units and unit.is_effect for index, unit in enumerate(facts.units)):
+            if self.modules.effects.of(module):
                 return True
             stack.extend(target.partition(":")[0] for line in facts.imports for target in line.modules)
             stack.extend(target.replace(":", ".") for line in facts.imports for target in line.modules)

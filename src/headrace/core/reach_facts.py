@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -27,18 +27,19 @@ from headrace.core.reach_normal import (
     normal_digest,
     sha256,
 )
-from headrace.core.reach_pure import Purity
+from headrace.core.reach_pure import Ask, Purity
 
 
 class Piece:
     """A piece of code that can count. What is asked of it is worked out when it is asked: most pieces never are."""
 
-    def __init__(self, label: str, node: ast.stmt, home: Home, drops: Drops, *, is_member: bool = False) -> None:
+    def __init__(self, label: str, node: ast.stmt, home: Home, purity: Purity, *, is_member: bool = False) -> None:
         self.label = label
         self.line = node.lineno
         self._node = node
         self._home = home
-        self._drops = drops
+        self._purity = purity
+        self._drops = purity.is_headrace
         self._is_member = is_member
 
     @cached_property
@@ -57,6 +58,10 @@ class Piece:
         collect = refs_of_member if self._is_member else refs_of_statement
         return collect(self._node, self._home, self._drops)
 
+    def tame(self, kind: str) -> list[Ask] | None:
+        """Give what must be tame for calling it to do nothing but make a value; None where it may do more."""
+        return self._purity.tame(self._node, kind)
+
     @cached_property
     def signature(self) -> Refs:
         """What a function's annotations name."""
@@ -70,7 +75,7 @@ class Unit:
 
     ``is_effect``: running it may do more than bind its names, so it counts wherever the module is imported.
     ``bases``: a class's bases in the project, whose own ``__init_subclass__`` decides whether it is an effect.
-    ``position``: how many effects ran before it, where its value may depend on that.
+    ``asks``: what must be tame for it to be none. ``evaluates``: its value may depend on the effects before it.
     """
 
     piece: Piece
@@ -82,16 +87,17 @@ class Unit:
     bases: tuple[Ref, ...] = ()
     makes_subclass_effects: bool = False
     members: dict[str, list[Piece]] = field(default_factory=dict)
-    position: int = 0
+    asks: tuple[Ask, ...] = ()
+    evaluates: bool = False
 
 
 @dataclass
 class ImportLine:
-    """A top-level import that runs: the modules it executes, and how many effects ran before it."""
+    """A top-level import that runs: the modules it executes, and how many units stand before it."""
 
     modules: tuple[str, ...]
     text: str
-    position: int
+    place: int
 
 
 @dataclass
@@ -111,11 +117,6 @@ class ModuleFacts:
     imports: list[ImportLine] = field(default_factory=list)
     future: tuple[str, ...] = ()
     docs: str = ""
-
-    @property
-    def effects(self) -> Iterator[int]:
-        """The indices of the units that count wherever the module is imported, bases left aside."""
-        return (index for index, unit in enumerate(self.units) if unit.is_effect)
 
     @cached_property
     def member_index(self) -> dict[str, list[tuple[int, Piece]]]:
@@ -143,7 +144,6 @@ class _Reader:
         self.facts = ModuleFacts(name, label, is_package, digest)
         self.purity = Purity({}, frozenset())
         self.drops: Drops = _never
-        self.n_effects = 0
 
     def read(self, tree: ast.Module) -> ModuleFacts:
         statements = [node for node in tree.body if not is_text(node) and not _is_main_block(node)]
@@ -204,29 +204,31 @@ class _Reader:
         elif isinstance(node, ast.ClassDef):
             self._class(node, node.name in rebound)
         elif isinstance(node, FUNCTIONS):
-            pure = self.purity.is_pure_function(node) and node.name not in rebound
-            self._add(node, is_effect=not pure)
+            asks: list[Ask] = []
+            pure = self.purity.is_pure_function(node, asks) and node.name not in rebound
+            self._add(node, is_effect=not pure, asks=asks)
         else:
             for child in _own_nodes(node):
                 if isinstance(child, (ast.Import, ast.ImportFrom)):
                     self._import(child)
-            pure = self.purity.is_pure_assignment(node) or isinstance(node, ast.Pass)
+            rests: list[Ask] = []
+            pure = self.purity.is_pure_assignment(node, rests) or isinstance(node, ast.Pass)
             names = {name for child in _own_nodes(node) for name in _bound_by(child)}
-            self._add(node, is_effect=not pure or bool(names & rebound))
+            self._add(node, is_effect=not pure or bool(names & rebound), asks=rests)
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> None:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             return
         modules = tuple(imported_modules(node, self.home))
-        self.facts.imports.append(ImportLine(modules, ast.unparse(node), self.n_effects))
+        self.facts.imports.append(ImportLine(modules, ast.unparse(node), len(self.facts.units)))
 
-    def _add(self, node: ast.stmt, *, is_effect: bool) -> Unit:
+    def _add(self, node: ast.stmt, *, is_effect: bool, asks: Iterable[Ask] = ()) -> Unit:
         binds = frozenset(name for child in _own_nodes(node) for name in _bound_by(child))
         label = ", ".join(sorted(binds)) if binds else "<top level>"
-        piece = Piece(label, node, self.home, self.drops)
+        piece = Piece(label, node, self.home, self.purity)
         unit = Unit(piece, binds, _first_line(node), node.end_lineno or node.lineno, is_effect)
-        unit.position = self.n_effects if _evaluates(node) else 0
-        self.n_effects += is_effect
+        unit.evaluates = _evaluates(node)
+        unit.asks = tuple(asks)
         index = len(self.facts.units)
         self.facts.units.append(unit)
         for name in binds:
@@ -241,8 +243,9 @@ class _Reader:
 
     def _class(self, node: ast.ClassDef, is_rebound: bool) -> None:
         foreign = [self.purity.is_pure_base(base) for base in node.bases]
-        pure = self.purity.is_pure_class(node) and False not in foreign and not is_rebound
-        unit = self._add(node, is_effect=not pure)
+        asks: list[Ask] = []
+        pure = self.purity.is_pure_class(node, asks) and False not in foreign and not is_rebound
+        unit = self._add(node, is_effect=not pure, asks=asks)
         unit.is_class = True
         names = {child.name for child in node.body if isinstance(child, FUNCTIONS)}
         has_metaclass = any(keyword.arg == "metaclass" for keyword in node.keywords)
@@ -262,7 +265,7 @@ class _Reader:
                 if isinstance(child, ast.ClassDef):
                     stack.append((child, f"{path}.{child.name}"))
                 for name in sorted({name for part in _own_nodes(child) for name in _bound_by(part)}):
-                    yield name, Piece(f"{path}.{name}", child, self.home, self.drops, is_member=True)
+                    yield name, Piece(f"{path}.{name}", child, self.home, self.purity, is_member=True)
 
 
 def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.FunctionDef:

@@ -18,6 +18,7 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 from headrace.core.project import Project, file_of
+from headrace.core.reach_effects import Effects
 from headrace.core.reach_facts import ModuleFacts, facts_of
 
 STANDARD_LIBRARY = frozenset(sys.stdlib_module_names) | frozenset(sys.builtin_module_names)
@@ -40,6 +41,7 @@ class Modules:
         self.project = project
         self._places: dict[str, Place | None] = {}
         self._facts: dict[str, ModuleFacts | None] = {}
+        self.effects = Effects(self)
 
     def place(self, name: str) -> Place | None:
         """Give the place of a project module; None for a foreign or absent one."""

@@ -63,6 +63,8 @@ def _tokens(nodes: Sequence[ast.AST], drops: Drops, in_function: bool) -> list[s
     while stack:
         item, inside = stack.pop()
         if isinstance(item, ast.AST):
+            if inside and isinstance(item, ast.AnnAssign) and item.value is not None:
+                item = ast.Assign(targets=[item.target], value=item.value)  # a local's annotation is never evaluated
             out.append(f"({type(item).__name__}")
             stack.append((_CLOSE, inside))
             stack.extend(reversed(_fields(item, inside, drops)))
@@ -98,7 +100,7 @@ def _fields(node: ast.AST, in_function: bool, drops: Drops) -> list[tuple[object
         if name in _SKIPPED_FIELDS:
             continue
         if name == "annotation" and in_function and isinstance(node, ast.AnnAssign):
-            continue  # the annotation of a local variable is neither evaluated nor kept
+            continue
         if isinstance(value, list):
             value = _counted(name, value, drops)
         if _is_empty(node, name, value):

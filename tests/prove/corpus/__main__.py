@@ -92,6 +92,9 @@ class Scorer:
                 self.broken.append(f"{edit}: {seen.problem}")
                 return
             now = {name: keys_of(key, self.place.root) for name, key in STRATEGIES.items()}
+        if edit.kind == "counting" and any(seen.values[name] == FAILED for name in seen.values):
+            self._refused(edit, seen.values, truth)
+            return
         self.by_operator[edit.operator] += 1
         self.by_file[edit.place.partition(":")[0]] += 1
         if edit.kind == "neutral":
@@ -111,6 +114,13 @@ class Scorer:
         wrong = [name for name, value in seen.values.items() if value not in (truth[name], FAILED)]
         if wrong:
             self.scores["headrace"].stale.append(f"{edit}: {', '.join(wrong)} (should fail)")
+
+    def _refused(self, edit: Edit, values: Values, truth: Values) -> None:
+        """An output of another type than declared is refused when it is stored: no figure, but nothing old either."""
+        self.skipped["the output is refused by its format"] += 1
+        wrong = [name for name, value in values.items() if value not in (truth[name], FAILED)]
+        if wrong:
+            self.scores["headrace"].stale.append(f"{edit}: {', '.join(wrong)}")
 
     def _score(self, score: Score, edit: Edit, values: Values, hits: set[str], truth: Values) -> None:
         wrong = sorted(name for name in truth if values.get(name) != truth[name])
