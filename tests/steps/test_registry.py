@@ -58,6 +58,15 @@ def test_rolling_back_goes_to_the_champion_before(registry: Registry, models: li
     with pytest.raises(DataError, match=r"Model 'churn' has had no champion before"):
         registry.rollback("churn")
     assert registry.promote("churn", 3).version == 3
+    assert registry.rollback("churn").version == 1
+
+
+def test_the_champion_before_may_be_a_later_version(registry: Registry, models: list[Model]) -> None:
+    for model in (models[0], models[1], models[0]):
+        registry.add("churn", model)
+    assert registry.get("churn").version == 1
+    assert registry.rollback("churn").version == 2
+    assert registry.is_settled(registry.get("churn", 1)), "it was rolled back"
 
 
 def test_what_was_rolled_back_stays_so_until_it_is_promoted(registry: Registry, models: list[Model]) -> None:

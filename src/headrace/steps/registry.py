@@ -225,12 +225,7 @@ class Registry:
 
     def promote(self, name: str, version: int) -> VersionRecord:
         """Make a version the champion. Raises DataError where there is no such version, or its objects are gone."""
-        found = self.get(name, version)
-        if not self.is_whole(found):
-            raise DataError(
-                f"{name!r} version {version} can't be promoted: its files are gone from the store",
-                hint="run the pipeline that made it again",
-            )
+        found = self._whole(name, version)
         alias = self._alias(name)
         if alias.get("version") != version or version in alias["rolled_back"]:
             history = [*alias.get("history", []), version][-MOST_HISTORY:]
@@ -242,17 +237,25 @@ class Registry:
         """Make the champion before this one the champion again; twice goes two back.
 
         What is rolled back stays registered, and running its pipeline again doesn't promote it. Raises DataError
-        where there was no champion before.
+        where there was no champion before, or its objects are gone.
         """
         alias = self._alias(name)
-        order = list(dict.fromkeys(alias.get("history", [])))
-        place = order.index(alias["version"]) if alias else 0
-        if not place:
+        terms = alias.get("history", [])
+        if len(terms) < 2:
             self._refuse_unknown(name)
             raise DataError(f"Model {name!r} has had no champion before", hint="promote a version by its number")
-        found = self.promote(name, order[place - 1])
-        alias, current = self._alias(name), order[place]
-        self._write_alias(name, {**alias, "rolled_back": [*alias["rolled_back"], current]})
+        found = self._whole(name, terms[-2])
+        rolled_back = [*(v for v in alias["rolled_back"] if v not in terms[-2:]), terms[-1]]
+        self._write_alias(name, {"version": terms[-2], "history": terms[:-1], "rolled_back": rolled_back})
+        return found
+
+    def _whole(self, name: str, version: int) -> VersionRecord:
+        found = self.get(name, version)
+        if not self.is_whole(found):
+            raise DataError(
+                f"{name!r} version {version} can't be promoted: its files are gone from the store",
+                hint="run the pipeline that made it again",
+            )
         return found
 
     def _alias(self, name: str) -> dict[str, Any]:
