@@ -318,6 +318,17 @@ def test_a_format_and_a_step_that_are_others(bare: Any, here: Any) -> None:
     assert any(kind == "code" for kind, _ in found)
 
 
+def test_runs_of_other_pipelines_are_not_compared_with(rich: Any, here: Any) -> None:
+    first = run(rich)
+    rich.write("other.py", RICH.replace("def rich(", "def other("))
+    headrace.run("other.py", {"depth": 8}, folder=rich.folder)
+    run(rich, {"depth": 3})
+
+    out = here("why", "train").out
+    assert "options.depth changed: 2 → 3" in out
+    assert out.endswith(f"compared with run {first.run_id}\n")
+
+
 def test_why_of_an_older_run_compares_with_what_came_before_it(rich: Any, here: Any) -> None:
     run(rich)
     second = run(rich, {"depth": 3})
