@@ -21,6 +21,7 @@ class Effects:
     def __init__(self, modules: Modules) -> None:
         self._modules = modules
         self._known: dict[str, frozenset[int]] = {}
+        self._ancestors: dict[int, set[tuple[str, int]]] = {}  # by unit: facts live as long as this
 
     def of(self, module: str) -> frozenset[int]:
         """Give the indices of a module's units that may do more than bind their names."""
@@ -45,6 +46,9 @@ class Effects:
 
     def ancestors(self, module: str, unit: Unit) -> set[tuple[str, int]]:
         """Give the units of a class's bases in the project, and of theirs."""
+        known = self._ancestors.get(id(unit))
+        if known is not None:
+            return known
         found: set[tuple[str, int]] = set()
         stack = [(module, ref) for ref in unit.bases]
         while stack:
@@ -55,6 +59,7 @@ class Effects:
                     facts = self._modules.facts(name)
                     if facts is not None:
                         stack.extend((name, base) for base in facts.units[index].bases)
+        self._ancestors[id(unit)] = found
         return found
 
     def find(self, module: str, ref: Ref) -> list[Found]:
