@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from types import MethodType
 
-from headrace.core.errors import ValueCodecError, near_miss
+from headrace.core.errors import DefinitionError, ValueCodecError, near_miss
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+LONGEST_NAME = 100
+LONGEST_ID = 200
+"""Characters of a node's id: it names files, with some to spare for what is written beside it."""
+
+
+def checked_name(what: str, name: object, where: str | None = None) -> str:
+    """The name itself. Raises `DefinitionError` when it cannot be one of a step, pipeline, node or output."""
+    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise DefinitionError(
+            f"A {what}'s name must be letters, digits, '_' and '-', at most {LONGEST_NAME}, and begin with a letter "
+            f"or '_', but got {name!r:.120}",
+            where=where,
+            hint="give name='…'",
+        )
+    return name
+
+
+def class_around(function: object) -> str | None:
+    """The class in whose body a function is defined, or None."""
+    around = str(getattr(function, "__qualname__", "")).rpartition(".")[0]
+    return None if not around or around.endswith("<locals>") else around
 
 
 def name_of(thing: object) -> str:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from headrace.core.errors import DefinitionError
+from headrace.core.cron import check_cron
+from headrace.core.errors import DefinitionError, HeadraceError
 from headrace.core.fit import MISSING, show_type
+from headrace.core.handles import Outputs
 from headrace.core.hints import declared_types
-from headrace.core.names import is_importable, name_of
+from headrace.core.names import checked_name, is_importable, name_of
 from headrace.core.parameters import bind_parameters
+from headrace.core.places import place_of
 from headrace.core.plan import ParameterSpec, Plan, Ref, check_graph
-from headrace.core.step import NAME, Step
-from headrace.core.tracing import Formats, Outputs, TracedStep, Tracer, current_tracer, place_of
-from headrace.core.values import Json, encode
+from headrace.core.shown import show_value
+from headrace.core.step import check_function
+from headrace.core.traced_step import Formats, TracedStep
+from headrace.core.tracing import Tracer, current_tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,20 +33,25 @@ class Pipeline(Generic[P, R]):
     __headrace_pipeline__ = True
 
     def __init__(self, function: Callable[P, R], name: str, schedule: str | None) -> None:
+        functools.update_wrapper(self, function)
         self.function = function
         self.name = name
         self.schedule = schedule
-        self.__wrapped__ = function
-        for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
-            setattr(self, attribute, getattr(function, attribute, None))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run as plain Python, or add this pipeline's nodes, under its name, to the one that is being traced."""
         tracer = current_tracer()
         if tracer is None:
             return self.function(*args, **kwargs)
+        file, line = place_of(self.function, tracer.root)
+        declared = declared_types(self.function, f"{file}:{line}")
+        tracer.bind(f"Pipeline {self.name!r}", inspect.signature(self.function), declared, args, kwargs)
         with tracer.namespace(self.name):
             return self.function(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        """Pickled by its name, as a function is."""
+        return self.function.__qualname__
 
     def __repr__(self) -> str:
         return f"<pipeline {self.name!r}>"
@@ -73,20 +83,17 @@ def pipeline(
     """
 
     def make(function: Callable[..., Any]) -> Pipeline[..., Any]:
-        if isinstance(function, Step | Pipeline) or not inspect.isfunction(function):
-            raise DefinitionError(f"{function!r} is not a plain function, so it cannot be a pipeline")
-        own_name = name or function.__name__
-        if not NAME.fullmatch(own_name):
+        check_function(function, "pipeline")
+        own_name = checked_name("pipeline", name if name is not None else function.__name__)
+        where = f"pipeline {own_name!r}"
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
             raise DefinitionError(
-                f"A pipeline's name must be letters, digits, '_' and '-', but got {own_name!r}",
-                hint="give name='…'",
+                "A pipeline's function is called once to see its steps, so it can be neither async nor a generator",
+                where=where,
+                hint="write a plain def: the steps that it calls may be async",
             )
-        if schedule is not None and len(schedule.split()) != 5:
-            raise DefinitionError(
-                f"A schedule is a cron line of five fields, but got {schedule!r}",
-                hint='for every day at three: "0 3 * * *"',
-                where=f"pipeline {own_name!r}",
-            )
+        if schedule is not None:
+            check_cron(schedule, where)
         return Pipeline(function, own_name, schedule)
 
     return make if function is None else make(function)
@@ -129,17 +136,26 @@ def trace(
     file, line = place_of(function, root)
     where = f"{file}:{line}"
     bound = bind_parameters(function, parameters, where, folder)
+    arguments = inspect.BoundArguments(inspect.signature(function), bound)
     tracer = Tracer(pipeline.name, formats, root)
     with tracer.active():
-        returned = function(**bound)
+        returned = function(*arguments.args, **arguments.kwargs)
     if not tracer.nodes:
-        raise DefinitionError(f"Pipeline {pipeline.name!r} calls no step", where=where)
+        raise DefinitionError(
+            f"Pipeline {pipeline.name!r} calls no step",
+            where=where,
+            hint="call functions that are decorated with @step",
+        )
+    try:
+        nodes = check_graph(pipeline.name, tracer.nodes.values())
+    except DefinitionError as error:
+        raise DefinitionError(error.message, where=where, hint=error.hint) from None
     plan = Plan(
         pipeline=pipeline.name,
         target=name_of(pipeline) if is_importable(pipeline) else None,
-        parameters=_parameter_specs(function, bound, tracer, where),
+        parameters=_parameter_specs(pipeline, bound, tracer, where),
         steps=tuple(traced.spec for traced in tracer.steps.values()),
-        nodes=check_graph(pipeline.name, tracer.nodes.values()),
+        nodes=nodes,
         outputs=_outputs(pipeline.name, returned, tracer, where),
         schedule=pipeline.schedule,
     )
@@ -147,50 +163,49 @@ def trace(
 
 
 def _parameter_specs(
-    function: Callable[..., Any], bound: Mapping[str, Any], tracer: Tracer, where: str
+    pipeline: Pipeline[..., Any], bound: Mapping[str, Any], tracer: Tracer, where: str
 ) -> tuple[ParameterSpec, ...]:
-    types_by_name = declared_types(function, where)
-
-    def tree(value: object) -> Json:
-        return encode(value, tracer._encode_handle)
-
+    types_by_name = declared_types(pipeline.function, where)
     specs = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in inspect.signature(pipeline.function).parameters.items():
         has_default = parameter.default is not parameter.empty
-        default = tree(parameter.default) if has_default else None
-        declared = show_type(types_by_name.get(name, MISSING))
-        specs.append(ParameterSpec(name, declared, tree(bound[name]), has_default, default))
+        try:
+            value = tracer.encode(bound[name])
+            default = tracer.encode(parameter.default) if has_default else None
+        except HeadraceError as error:
+            raise DefinitionError(
+                f"Parameter {name!r} of pipeline {pipeline.name!r}: {error.message}", where=where, hint=error.hint
+            ) from error
+        specs.append(ParameterSpec(name, show_type(types_by_name.get(name, MISSING)), value, has_default, default))
     return tuple(specs)
 
 
 def _outputs(name: str, returned: object, tracer: Tracer, where: str) -> dict[str, Ref]:
+    """What the pipeline returns, by name; ``name.part`` for each output of a step that gives several."""
     if returned is None:
         return {}
-    if (ref := tracer.ref_of(returned)) is not None:
-        return {"output": ref}
-    if isinstance(returned, Outputs):
-        return {part: output._ref for part, output in returned._parts.items()}
-    named = _named_parts(returned)
     found: dict[str, Ref] = {}
-    for key, value in named.items():
-        ref = tracer.ref_of(value)
-        if ref is None:
-            raise DefinitionError(
-                f"Pipeline {name!r} returns {value!r} as {key!r}, which no step made",
-                where=where,
-                hint="return steps' outputs: one, a dict of them, or a NamedTuple",
-            )
-        found[key] = ref
+    for key, value in _named_parts(returned).items():
+        parts = value._parts if isinstance(value, Outputs) else {"": value}
+        for part, output in parts.items():
+            ref = tracer.ref_of(output)
+            if ref is None:
+                raise DefinitionError(
+                    f"Pipeline {name!r} returns {show_value(output)}, which no step of it made",
+                    where=where,
+                    hint="return steps' outputs: one, several by position or in a dict, or a NamedTuple of them",
+                )
+            found[".".join(filter(None, (key, part))) or "output"] = ref
     return found
 
 
-def _named_parts(returned: object) -> dict[str, object]:
+def _named_parts(returned: Any) -> dict[str, object]:
     if isinstance(returned, Mapping):
         return {str(key): value for key, value in returned.items()}
     if isinstance(returned, tuple) and hasattr(returned, "_asdict"):
         return dict(returned._asdict())
     if isinstance(returned, tuple | list):
         return {str(index): value for index, value in enumerate(returned)}
-    if is_dataclass(returned):
+    if is_dataclass(returned) and not isinstance(returned, type):
         return {item.name: getattr(returned, item.name) for item in fields(returned)}
-    return {"output": returned}
+    return {"": returned}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from headrace.core.errors import DefinitionError, near_miss
@@ -15,6 +14,8 @@ from headrace.core.forms import TAG
 from headrace.core.values import Json, canonical
 
 PLAN_VERSION = 1
+MOST_NAMES_SHOWN = 12
+"""Nodes of a circle that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """The sha256 of the plan's canonical JSON."""
-        return hashlib.sha256(canonical(self._body()).encode()).hexdigest()
+        return _digest(self._body())
 
     def to_json(self) -> str:
         """The canonical text: one plan, one text."""
@@ -155,8 +156,10 @@ class Plan:
             "pipeline": self.pipeline,
             "target": self.target,
             "schedule": self.schedule,
-            "parameters": [asdict(parameter) for parameter in self.parameters],
-            "steps": [_listed(asdict(spec)) for spec in self.steps],
+            "parameters": [_fields_of(parameter) for parameter in self.parameters],
+            "steps": [
+                {**_fields_of(spec), "outputs": [_fields_of(output) for output in spec.outputs]} for spec in self.steps
+            ],
             "nodes": [_node_tree(node) for node in self.nodes],
             "outputs": {name: [ref.node, ref.output] for name, ref in self.outputs.items()},
         }
@@ -165,27 +168,35 @@ class Plan:
     def from_json(cls, text: str | bytes) -> Plan:
         """Read a plan.
 
-        Raises `DefinitionError` when the text is not a plan, is of a newer version, or does not carry its own digest
-        (it was edited by hand).
+        Raises `DefinitionError` when the text is not a plan, is of another version, or does not carry its own digest
+        (it was edited by hand or cut short). White space does not count, the order of keys does.
         """
         try:
             data = json.loads(text)
             version = data["headrace_plan"]
-        except (ValueError, KeyError, TypeError):
-            raise DefinitionError("This is not a plan", hint="make one with: headrace run PIPELINE") from None
-        if version != PLAN_VERSION:
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DefinitionError(
-                f"The plan is of version {version!r}, and this Headrace reads version {PLAN_VERSION}",
+                "This is not a plan", hint="a plan is what headrace.trace(pipeline).to_json() gives"
+            ) from None
+        if type(version) is not int or version != PLAN_VERSION:
+            raise DefinitionError(
+                f"The plan is of version {version!r:.40}, and this Headrace reads version {PLAN_VERSION}",
                 hint="trace the pipeline again with the Headrace that is to run it",
             )
+        body = {key: item for key, item in data.items() if key not in ("headrace_plan", "digest")}
         try:
-            plan = _plan_of(data)
-        except (KeyError, TypeError, ValueError) as error:
-            raise _edited(f"cannot be read: {error!r}") from None
-        if plan.digest != data.get("digest"):
+            plan = _plan_of(body)
+            digests = {_digest(body), plan.digest}
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise _edited(f"cannot be read: {type(error).__name__}: {error}") from None
+        if digests != {data.get("digest")}:
             raise _edited("does not match its digest")
         check_graph(plan.pipeline, plan.nodes)
         return plan
+
+
+def _digest(body: Json) -> str:
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
 
 
 def _edited(problem: str) -> DefinitionError:
@@ -195,8 +206,9 @@ def _edited(problem: str) -> DefinitionError:
     )
 
 
-def _listed(tree: dict[str, Any]) -> dict[str, Json]:
-    return {key: list(item) if isinstance(item, tuple) else item for key, item in tree.items()}
+def _fields_of(item: Any) -> dict[str, Json]:
+    """A record's fields as they are: unlike ``asdict``, this copies no tree."""
+    return {entry.name: getattr(item, entry.name) for entry in fields(item)}
 
 
 def _node_tree(node: Node) -> Json:
@@ -251,7 +263,7 @@ def refs_in(tree: Json) -> Iterator[Ref]:
 
 
 def check_graph(pipeline: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
-    """Return the nodes in an order in which they can be executed, as near to the given one as can be.
+    """Return the nodes in an order in which they can be executed: of those that may come next, the first given comes.
 
     Raises `DefinitionError` for a duplicate id, a reference to a node that is not there, and a cycle.
     """
@@ -270,13 +282,7 @@ def check_graph(pipeline: str, nodes: Iterable[Node]) -> tuple[Node, ...]:
                 )
     if _is_ordered(upstream):
         return tuple(by_id.values())
-    try:
-        return tuple(by_id[name] for name in TopologicalSorter(upstream).static_order())
-    except CycleError as error:
-        raise DefinitionError(
-            f"Pipeline {pipeline!r} goes round in a circle: {' → '.join(reversed(error.args[1]))}",
-            hint="take one of these out of after=",
-        ) from None
+    return tuple(by_id[name] for name in _ordered(pipeline, upstream))
 
 
 def _is_ordered(upstream: Mapping[str, tuple[str, ...]]) -> bool:
@@ -286,3 +292,30 @@ def _is_ordered(upstream: Mapping[str, tuple[str, ...]]) -> bool:
             return False
         seen.add(name)
     return True
+
+
+def _ordered(pipeline: str, upstream: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """An order that keeps to the given one: of the nodes that may come next, the first given comes."""
+    from graphlib import CycleError, TopologicalSorter
+    from heapq import heappop, heappush
+
+    sorter = TopologicalSorter(upstream)
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        names = list(reversed(error.args[1]))
+        shown = names if len(names) <= MOST_NAMES_SHOWN else [*names[: MOST_NAMES_SHOWN - 1], "…", names[-1]]
+        raise DefinitionError(
+            f"Pipeline {pipeline!r} goes round in a circle: {' → '.join(shown)}",
+            hint="take one of these out of after=",
+        ) from None
+    places = {name: place for place, name in enumerate(upstream)}
+    ready: list[tuple[int, str]] = []
+    order: list[str] = []
+    while len(order) < len(places):
+        for name in sorter.get_ready():
+            heappush(ready, (places[name], name))
+        _, name = heappop(ready)
+        order.append(name)
+        sorter.done(name)
+    return order

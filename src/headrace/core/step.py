@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import functools
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core.errors import DefinitionError, TransientError
+from headrace.core.names import checked_name, class_around
+from headrace.core.shown import show_value
 from headrace.core.tracing import current_tracer
 
 if TYPE_CHECKING:
-    from headrace.core.tracing import Condition, Dependency
+    from headrace.core.tracing import Dependency
 
 P = ParamSpec("P")
 R = TypeVar("R")
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 RETRIED_BY_DEFAULT: tuple[type[BaseException], ...] = (TransientError, ConnectionError, TimeoutError)
 
 Effect = Callable[[Mapping[str, object], object], bool]
@@ -38,13 +41,59 @@ class Resources:
     memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if type(self.cpus) is not int or self.cpus < 1:
-            raise DefinitionError(f"cpus >= 1 must hold, but got cpus={self.cpus!r}", hint="give a whole number")
-        if self.memory_bytes is not None and (type(self.memory_bytes) is not int or self.memory_bytes <= 0):
+        if not _is_whole(self.cpus, at_least=1):
+            raise DefinitionError(
+                f"cpus >= 1 must hold, but got cpus={self.cpus!r}", hint="give a whole number, such as 2"
+            )
+        if self.memory_bytes is not None and not _is_whole(self.memory_bytes, at_least=1):
             raise DefinitionError(
                 f"memory_bytes > 0 must hold, but got memory_bytes={self.memory_bytes!r}",
                 hint="give bytes as a whole number, such as 2 * 1024**3",
             )
+
+
+def _is_whole(value: object, *, at_least: int) -> bool:
+    return type(value) is int and value >= at_least
+
+
+def _is_number(value: object, *, above: float | None = None, at_least: float | None = None) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        return False
+    return (above is None or value > above) and (at_least is None or value >= at_least)
+
+
+_NUMBER = "give a number of seconds, such as 60"
+_RULES: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
+    ("retries", lambda value: _is_whole(value, at_least=0), "retries >= 0 must hold", "give a whole number, such as 3"),
+    ("backoff_seconds", lambda value: _is_number(value, at_least=0), "backoff_seconds >= 0 must hold", _NUMBER),
+    (
+        "timeout_seconds",
+        lambda value: value is None or _is_number(value, above=0),
+        "timeout_seconds > 0 must hold",
+        f"{_NUMBER}, or None for no limit",
+    ),
+    ("cache", lambda value: type(value) is bool, "cache is True or False", "to compute each time: cache=False"),
+    (
+        "expires_after_seconds",
+        lambda value: value is None or _is_number(value, above=0),
+        "expires_after_seconds > 0 must hold",
+        f"{_NUMBER}, or None for never",
+    ),
+    ("resources", lambda value: isinstance(value, Resources), "resources takes a Resources", "Resources(cpus=2)"),
+    (
+        "retry_on",
+        lambda value: all(isinstance(item, type) and issubclass(item, BaseException) for item in value),
+        "retry_on takes exception classes",
+        "as in retry_on=(ConnectionError, TransientError)",
+    ),
+    (
+        "effect",
+        lambda value: value is None or callable(value),
+        "effect takes a function",
+        "one of the plain arguments by name and the stored output, which returns a bool",
+    ),
+)
+"""By option: what must hold of its value, in words, and what to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +112,37 @@ class StepOptions:
     effect: Effect | None = None
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
+        checked_name("step", self.name)
+        for option, holds, rule, hint in _RULES:
+            value = getattr(self, option)
+            if not holds(value):
+                raise DefinitionError(
+                    f"{rule}, but got {option}={show_value(value)}", where=f"step {self.name!r}", hint=hint
+                )
+        names = tuple(self.outputs) if self.outputs is not None else ()
+        for name in names:
+            checked_name("output", name, f"step {self.name!r}")
+        if self.outputs is not None and (not names or len(set(names)) != len(names) or names[0].startswith("_")):
             raise DefinitionError(
-                f"A step's name must be letters, digits, '_' and '-', but got {self.name!r}",
-                hint="give name='…'",
+                f"outputs names each output once, but got {self.outputs!r}",
+                where=f"step {self.name!r}",
+                hint="as in outputs=('train', 'test')",
             )
-        for rule, holds in (
-            (f"retries >= 0 must hold, but got retries={self.retries!r}", self.retries >= 0),
-            (
-                f"backoff_seconds >= 0 must hold, but got backoff_seconds={self.backoff_seconds!r}",
-                self.backoff_seconds >= 0,
-            ),
-            (
-                f"timeout_seconds > 0 must hold, but got timeout_seconds={self.timeout_seconds!r}",
-                self.timeout_seconds is None or self.timeout_seconds > 0,
-            ),
-            (
-                f"expires_after_seconds > 0 must hold, but got expires_after_seconds={self.expires_after_seconds!r}",
-                self.expires_after_seconds is None or self.expires_after_seconds > 0,
-            ),
-        ):
-            if not holds:
-                raise DefinitionError(rule, where=f"step {self.name!r}")
 
 
 class Step(Generic[P, R]):
-    """A function and how to run it. Called outside a pipeline it is the function; inside one, it becomes a node."""
+    """A function and how to run it. Called outside a pipeline it is the function; inside one, it becomes a node.
+
+    Where the function is ``async``, a call outside a pipeline gives a coroutine, though types say ``R``: in pipelines,
+    which is what they are for, the worker runs it to its end.
+    """
 
     __headrace_step__ = True
 
     def __init__(self, function: Callable[P, Any], options: StepOptions) -> None:
+        functools.update_wrapper(self, function)
         self.function = function
         self.settings = options
-        self.__wrapped__ = function
-        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-            setattr(self, name, getattr(function, name, None))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or add a node to the pipeline that is being traced."""
@@ -106,37 +151,53 @@ class Step(Generic[P, R]):
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
         return tracer.add_node(self, args, kwargs)  # type: ignore[return-value]
 
-    def options(
-        self, *, when: Condition = None, after: Sequence[Dependency] = (), name: str | None = None
-    ) -> Callable[P, R]:
+    def options(self, *, when: bool | None = None, after: Dependency = (), name: str | None = None) -> Callable[P, R]:
         """Give run options for one call: ``register.options(when=verdict.passed)(model)``.
 
         Parameters
         ----------
         when
-            A step's output that is a bool; where it is False the node is skipped, and so is what hangs on it.
+            A step's output that is a bool; where it is False the node is skipped, and so is what hangs on it. In a
+            plain call it is a bool: where it is False the function is not called, and the call gives None.
         after
-            Nodes that must have ended well before, though none of their outputs is taken: outputs, or nodes' names.
+            Nodes that must have ended well before, though none of their outputs is taken: outputs, or nodes' names
+            (of this pipeline), one or several. In a plain call it does nothing.
         name
-            The node's name in place of the step's.
+            The node's name in place of the step's: letters, digits, ``_`` and ``-``.
         """
+        return Configured(self, when, after, name)
 
-        def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            tracer = current_tracer()
-            if tracer is None:
-                return self.function(*args, **kwargs)  # type: ignore[no-any-return]
-            return tracer.add_node(self, args, kwargs, when=when, after=after, name=name)  # type: ignore[return-value]
-
-        return call
-
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        raise DefinitionError(
-            f"Step {self.settings.name!r} is defined inside class {owner.__qualname__ if owner else '?'}",
-            hint="a step is a plain function: define it at the top of a module",
-        )
+    def __reduce__(self) -> str:
+        """Pickled by its name, as a function is."""
+        return self.function.__qualname__
 
     def __repr__(self) -> str:
         return f"<step {self.settings.name!r}>"
+
+
+class Configured(Generic[P, R]):
+    """A step with run options, to be called."""
+
+    __headrace_options__ = True
+
+    def __init__(self, step: Step[P, R], when: object, after: Dependency, name: str | None) -> None:
+        self._step = step
+        self._when = when
+        self._after = after
+        self._name = name
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function, or add a node with these options."""
+        tracer = current_tracer()
+        if tracer is not None:
+            options = {"when": self._when, "after": self._after, "name": self._name}
+            return tracer.add_node(self._step, args, kwargs, **options)  # type: ignore[return-value, arg-type]
+        if self._when is not None and not self._when:
+            return None  # type: ignore[return-value]
+        return self._step.function(*args, **kwargs)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<step {self._step.settings.name!r} with options>"
 
 
 @overload
@@ -192,14 +253,30 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str | None = No
     """
 
     def make(function: Callable[..., Any]) -> Step[..., Any]:
-        if isinstance(function, Step):
-            raise DefinitionError(f"{function!r} is a step already", hint="use @step once")
-        if not callable(function) or isinstance(function, type | staticmethod | classmethod):
-            raise DefinitionError(f"{function!r} is not a function, so it cannot be a step", hint="use @step on a def")
-        own_name = name or str(getattr(function, "__name__", type(function).__name__))
-        return Step(function, StepOptions(name=own_name, **_settled(options)))
+        check_function(function, "step")
+        return Step(function, StepOptions(name=name if name is not None else function.__name__, **_settled(options)))
 
     return make if function is None else make(function)
+
+
+def check_function(function: Any, word: str) -> None:
+    """Refuse what cannot be a step or pipeline (the ``word``): what is one already, is no function, or is a method."""
+    for made in ("step", "pipeline"):
+        if hasattr(function, f"__headrace_{made}__"):
+            hint = f"use @{word} once" if made == word else f"a {made} cannot be a {word} too: write another function"
+            raise DefinitionError(f"{function!r} is a {made} already", hint=hint)
+    if not isinstance(function, FunctionType):
+        raise DefinitionError(
+            f"{show_value(function)} is not a plain function, so it cannot be a {word}",
+            hint=f"use @{word} on a def, above other decorators that give functions",
+        )
+    around = class_around(function)
+    if around is not None:
+        raise DefinitionError(
+            f"{function.__name__!r} is defined inside class {around!r}, so it cannot be a {word}",
+            where=f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}",
+            hint=f"a {word} is a plain function: define it at the top of a module",
+        )
 
 
 class _StepMaker(Protocol):
@@ -214,16 +291,11 @@ class _StepMaker(Protocol):
 def _settled(options: dict[str, Any]) -> dict[str, Any]:
     """Turn sequences into tuples, so that options are frozen."""
     settled = dict(options)
-    retry_on = settled.get("retry_on")
-    if retry_on is not None:
-        kinds = (retry_on,) if isinstance(retry_on, type) else tuple(retry_on)
-        for kind in kinds:
-            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-                raise DefinitionError(f"retry_on takes exception classes, but got {kind!r}")
-        settled["retry_on"] = kinds
-    outputs = settled.get("outputs")
+    retry_on, outputs = settled.get("retry_on", ()), settled.get("outputs")
+    if "retry_on" in settled:
+        settled["retry_on"] = tuple(retry_on) if isinstance(retry_on, list | tuple | set) else (retry_on,)
     if isinstance(outputs, str):
         raise DefinitionError(f"outputs takes several names, but got {outputs!r}", hint=f"give outputs=({outputs!r},)")
-    if outputs is not None and not isinstance(outputs, Mapping):
-        settled["outputs"] = tuple(outputs)
+    if outputs is not None:
+        settled["outputs"] = dict(outputs) if isinstance(outputs, Mapping) else tuple(outputs)
     return settled

@@ -163,6 +163,8 @@ class _Encoder:
         }
 
     def _encode_object(self, value: Any, kind: type) -> Json:
+        if hasattr(kind, "__headrace_handle__"):
+            raise ValueCodecError(f"{value!r} cannot stand here", hint="pass it to a step as an argument of its own")
         if _is_named(value):
             return {TAG: "name", "value": name_of(value)}
         if kind is partial:
