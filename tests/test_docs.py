@@ -83,9 +83,11 @@ def test_the_words_of_the_command_line_are_in_the_reference() -> None:
         [sys.executable, "-m", "headrace.cli.main", "--help"], capture_output=True, text=True, check=True
     ).stdout
 
-    assert set(re.findall(r"^\| `(\w+)[^|]*\|", page.split("## Exit")[0], re.MULTILINE)) == set(
-        re.findall(r"^  (\w+)  ", help_text, re.MULTILINE)
-    )
+    headings = re.findall(r"^## (.+)$", page, re.MULTILINE)
+    words = re.findall(r"^  (\w+)  ", help_text, re.MULTILINE)
+
+    assert len(words) > 5
+    assert set(words) <= {word for heading in headings for word in heading.split(", ")}
 
 
 def test_the_formats_are_in_the_reference() -> None:
