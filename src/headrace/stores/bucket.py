@@ -16,11 +16,9 @@ condition that it is absent, and objects are found by their digest. A stale list
 copies of the objects that were read or written here. They are checked like any local object before they are used.
 That a copy is near never means that the object is in the bucket.
 
-**What is remembered.** `BucketStore.object_size` asks the bucket, and keeps the answer of an object that is there for
-`KNOWN_SECONDS` in this process. An absence is never kept. Within that time an object that another process drops is
-still said to be there: a hit may then name an object that is gone. No wrong value comes of it. Whoever opens the object
-reads a checked copy that is near, or finds it absent, which is a `DamagedObjectError`, and the step that made it runs
-again. `add_bytes` and `add_file` always ask.
+**What is remembered.** Nothing about what the bucket holds: `BucketStore.object_size` asks each time (one request), so
+that an object which another process has just dropped is no hit here. Dropped after that answer it's found absent by who
+opens it, as in any store, and the step that made it runs again.
 """
 
 from __future__ import annotations
@@ -60,14 +58,10 @@ FAULT_POINTS = (
 )
 """The instants beside the bucket's requests at which a test can strike (see `headrace.core.faults`)."""
 
-KNOWN_SECONDS = 30.0
-"""How long this process remembers that an object is there."""
-
 SMALL_BYTES = 64 << 10
 """An object up to this size is put without asking first whether it's there."""
 
 _T = TypeVar("_T")
-_MOST_KNOWN = 1 << 16
 _N_DOWNLOADS = 2  # the second tells bytes that were altered on their way from such as lie so in the bucket
 
 
@@ -86,7 +80,6 @@ class BucketStore:
         self._settings = settings or BucketSettings()
         self._cache = None if cache is None else os.path.abspath(cache)  # noqa: PTH100
         self._client = BucketClient(self._place, self._settings)
-        self._known: dict[str, tuple[int, float]] = {}
         with self._explained("open the store", "store.json"):
             self.salt = self._open()
         folder = Path(self._cache or cache_root(os.environ) / "stores" / sha256(self.salt).hexdigest()[:16])
@@ -128,7 +121,6 @@ class BucketStore:
             if blob.n_bytes <= SMALL_BYTES or not self._is_there(name, blob.n_bytes):
                 self._send(name, path, blob.n_bytes)
             fault_point("bucket.object.after_upload")
-        self._remember(blob)
         return blob
 
     def _send(self, name: str, path: str, n_bytes: int) -> None:
@@ -139,7 +131,7 @@ class BucketStore:
                 raise BucketFault("network", "the object was not put whole")
             return
         data = Path(path).read_bytes()
-        if self._client.create(name, data) is None and not self._is_there(name, n_bytes):
+        if not self._client.add(name, data) and not self._is_there(name, n_bytes):
             self._client.write(name, data)
 
     def _is_there(self, name: str, n_bytes: int) -> bool:
@@ -148,24 +140,12 @@ class BucketStore:
         return meta is not None and meta.n_bytes == n_bytes and not _is_old(meta)
 
     def object_size(self, digest: str) -> int | None:
-        """The size of an object in bytes, None if it is absent. The module's docstring says what is remembered."""
+        """The size of an object in bytes, None if it is absent."""
         check_digest(digest)
-        n_bytes, asked = self._known.get(digest, (0, 0.0))
-        if asked and time.monotonic() - asked < KNOWN_SECONDS:
-            return n_bytes
         name = _object_name(digest)
         with self._explained("look for an object", name):
             meta = self._client.look(name)
-        if meta is None:
-            self._known.pop(digest, None)
-            return None
-        self._remember(StoredBlob(digest, meta.n_bytes))
-        return meta.n_bytes
-
-    def _remember(self, blob: StoredBlob) -> None:
-        if len(self._known) >= _MOST_KNOWN:
-            self._known.clear()
-        self._known[blob.digest] = (blob.n_bytes, time.monotonic())
+        return None if meta is None else meta.n_bytes
 
     def open_object(self, digest: str, *, n_bytes: int | None = None) -> Path:
         """A local path that holds the object's bytes, checked against the digest."""
@@ -193,20 +173,17 @@ class BucketStore:
                 with self._explained("read an object", name):
                     n_found = self._client.download(name, str(file))
                 if n_found is None:
-                    self._known.pop(digest, None)
                     raise DamagedObjectError(digest, "absent", where=where)
                 blob = self._near.add_file(file)
                 if blob.digest == digest:
                     return
                 self._near.drop_object(blob.digest)
                 problem = _problem(blob, n_bytes)
-        self._known.pop(digest, None)
         raise DamagedObjectError(digest, problem, where=where)
 
     def drop_object(self, digest: str) -> None:
         """Remove an object, here and in the bucket, so that it can be added again."""
         check_digest(digest)
-        self._known.pop(digest, None)
         name = _object_name(digest)
         with self._explained("drop an object", name, writes=True):
             fault_point("bucket.object.before_drop")

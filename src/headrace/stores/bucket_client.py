@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from headrace.stores.bucket_agent import Agent
 
 _Result = TypeVar("_Result")
-_FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
 _SMALLEST_PART_BYTES = 5 << 20
+_MOST_TORN = 3
 _MOST_PARTS = 9000  # S3 takes 10,000
 _N_AT_ONCE = 4
 _TAG = "headrace-writer"
@@ -40,6 +40,7 @@ class BucketSettings(NamedTuple):
     request_seconds: float = 60.0
     n_retries: int = 8
     retry_seconds: float = 60.0
+    first_pause_seconds: float = 0.1
     part_bytes: int = 8 << 20
     lease_seconds: float = 20.0
     """A lease whose holder has not been heard of for this long is free."""
@@ -85,6 +86,10 @@ class BucketClient:
         etag: str | None = self._request("create_here", name, data, secrets.token_hex(8))
         return etag
 
+    def add(self, name: str, data: bytes) -> bool:
+        """Put an entry that is the same whoever puts it, if there is none: False if there was one, perhaps ours."""
+        return self._request("create_here", name, data, "") is not None
+
     def replace(self, name: str, data: bytes, etag: str) -> str | None:
         """Put an entry in the place of the one with that etag: its new etag, or None if that has changed."""
         renewed: str | None = self._request("replace_here", name, data, etag, secrets.token_hex(8))
@@ -99,7 +104,11 @@ class BucketClient:
         self._request("upload_here", name, path)
 
     def read(self, name: str) -> Found | None:
-        """An entry and its bytes, None if there is none. One that was torn on its way is read again."""
+        """An entry and its bytes, None if there is none.
+
+        One that was torn on its way is read again. One that was torn when it was put (by a server that keeps what broke
+        off, as S3 does not) is none.
+        """
         found: Found | None = self._request("read_here", name)
         return found
 
@@ -178,7 +187,7 @@ class BucketClient:
             "max_retries": n_retries,
             "retry_timeout": timedelta(seconds=wait.retry_seconds),
             "backoff": {
-                "init_backoff": timedelta(seconds=_FIRST_PAUSE_SECONDS),
+                "init_backoff": timedelta(seconds=wait.first_pause_seconds),
                 "max_backoff": timedelta(seconds=_LONGEST_PAUSE_SECONDS),
             },
         }
@@ -218,6 +227,8 @@ class BucketClient:
                 return self._put(name, data, mode, tag)
             except BucketFault as fault:
                 if fault.kind in ("exists", "changed"):
+                    if not tag:
+                        return None
                     # Perhaps it's ours: a try that was carried out, though its answer never came.
                     meta = self.look_here(name)
                     return meta.etag if meta is not None and meta.tag == tag else None
@@ -235,6 +246,9 @@ class BucketClient:
     def upload_here(self, name: str, path: str) -> None:
         """See `upload`."""
         n_bytes = os.stat(path).st_size  # noqa: PTH116
+        if n_bytes <= _SMALLEST_PART_BYTES:
+            with open(path, "rb") as file:  # noqa: PTH123
+                return self.write_here(name, file.read())
         part_bytes = max(_SMALLEST_PART_BYTES, -(-n_bytes // _MOST_PARTS))
         key, bucket, put = self.place.key(name), self._bucket_for_parts, self._library.put
 
@@ -246,11 +260,11 @@ class BucketClient:
                     )
                 )
 
-        self._patiently(once)
+        return self._patiently(once)
 
     def _pauses(self) -> Iterator[float | None]:
         """Pauses between tries, None after the last."""
-        started, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
+        started, pause = time.monotonic(), self.settings.first_pause_seconds
         for _ in range(self.settings.n_retries):
             if time.monotonic() - started + pause > self.settings.retry_seconds:
                 break
@@ -259,12 +273,14 @@ class BucketClient:
         yield None
 
     def _patiently(self, what: Callable[[], _Result]) -> _Result:
-        """Try again what may be done twice: the library gives up a request whose answer broke off."""
+        """Try again what may be done twice."""
+        n_torn = 0
         for pause in self._pauses():
             try:
                 return what()
             except BucketFault as fault:
-                if fault.kind not in ("conflict", "network") or pause is None:
+                n_torn += fault.kind == "torn"
+                if fault.kind not in ("conflict", "network", "torn") or pause is None or n_torn == _MOST_TORN:
                     raise
             time.sleep(pause)
         raise AssertionError("the last pause is None")
@@ -283,7 +299,7 @@ class BucketClient:
             result = self._ask(lambda: get(bucket, key))
             data = bytes(self._ask(result.bytes))
             if sha256(data).hexdigest() != result.attributes.get(_DIGEST, sha256(data).hexdigest()):
-                raise BucketFault("network", "an answer was torn on its way")
+                raise BucketFault("torn", "the entry was torn when it was put, or on its way here")
             return Found(data, self._meta(result))
 
         return _or_none(lambda: self._patiently(once))
@@ -357,6 +373,6 @@ def _or_none(what: Callable[[], _Result]) -> _Result | None:
     try:
         return what()
     except BucketFault as fault:
-        if fault.kind == "absent":
+        if fault.kind in ("absent", "torn"):
             return None
         raise

@@ -13,7 +13,7 @@ from headrace.core.errors import StoreError, StoreFullError, StoreReadOnlyError
 
 Kind = Literal[
     "absent", "no bucket", "exists", "changed", "conflict", "denied", "full", "no credentials", "refused",
-    "network",
+    "torn", "network",
 ]  # fmt: skip
 """What a fault means. ``exists`` and ``changed``: the condition of a conditional put didn't hold."""
 

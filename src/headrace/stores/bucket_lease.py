@@ -121,7 +121,7 @@ class Leases:
         etag = self._client.create(name, content)
         holder = None
         if etag is None:
-            found = self._client.read(name)
+            found = self._client.read(name) or self._unreadable(name)
             if found is not None:
                 note = _read_note(found.data)
                 holder = str(note.get("holder") or "another process")
@@ -130,6 +130,11 @@ class Leases:
         if etag is not None:
             fault_point("bucket.lease.taken")
         return BucketLease(self._client, name, self._seconds, etag, holder if etag is None else None)
+
+    def _unreadable(self, name: str) -> Found | None:
+        """A lease that is there and was torn: it has an age, and lasts as ours do."""
+        meta = self._client.look(name)
+        return None if meta is None else Found(b"", meta)
 
     def _is_free(self, found: Found, note: dict[str, Any]) -> bool:
         if _is_dead(str(note.get("owner", ""))):

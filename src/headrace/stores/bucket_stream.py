@@ -76,7 +76,7 @@ class Streams:
                 n_bytes = os.stat(path).st_size  # noqa: PTH116
             except OSError:
                 return  # there is none, or can't be one of this name
-            if self._sent.get(name) == n_bytes:
+            if self._sent.get(name, 0) == n_bytes:
                 return
             # Whoever else appends here may have put more meanwhile. So it's put till it stays as it is.
             self._client.upload(f"{name}/{self._own_part(name)}", path)

@@ -34,6 +34,18 @@ def environment(endpoint: str) -> dict[str, str]:
     return {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}
 
 
+@contextmanager
+def surroundings(endpoint: str) -> Iterator[None]:
+    """This process's environment with `environment` in it."""
+    before = dict(os.environ)
+    os.environ.update(environment(endpoint))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def missing() -> str | None:
     """Why there can be no server here, None if there can."""
     from importlib.util import find_spec
