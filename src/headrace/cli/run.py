@@ -69,22 +69,24 @@ def run_target(
     ``again``: the command that would run it again, as words.
     """
     from headrace.cli.console import open_console
+    from headrace.cli.mirrors import mirrors
     from headrace.cli.steady import ending_as_interrupted
     from headrace.cli.summary import show_end
     from headrace.core.errors import HeadraceError
     from headrace.engine.run import RunOptions, Session
 
     console = open_console(is_quiet=arguments.quiet, is_inline=arguments.inline, as_json=arguments.json)
-    options = RunOptions(
-        workers=arguments.workers,
-        inline=arguments.inline,
-        listeners=(console,),
-        resumes=resumes,
-        echo=not arguments.json,
-    )
     with ending_as_interrupted():
         try:
-            result = Session(target, None, folder, arguments.store).run(dict(parameters), options)
+            session = Session(target, None, folder, arguments.store)
+            options = RunOptions(
+                workers=arguments.workers,
+                inline=arguments.inline,
+                listeners=(console, *mirrors(session)),
+                resumes=resumes,
+                echo=not arguments.json,
+            )
+            result = session.run(dict(parameters), options)
         except HeadraceError as error:
             console.close()
             from headrace.cli.complaint import complain

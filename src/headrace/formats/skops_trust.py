@@ -24,6 +24,7 @@ BY_NAME = frozenset(
         "lightgbm.sklearn.LGBMClassifier",
         "lightgbm.sklearn.LGBMRanker",
         "lightgbm.sklearn.LGBMRegressor",
+        "numpy.dtype",
     }
 )
 

@@ -132,7 +132,7 @@ class Model:
         from headrace.formats.protocol import Trusts
 
         # A dtype is what SimpleImputer keeps of its columns; making one runs nothing.
-        return Annotated[BaseEstimator, Trusts("numpy.dtype", *self._trusts)]
+        return Annotated[BaseEstimator, Trusts(*self._trusts)]
 
     def scores(self, table: TableLike) -> np.ndarray[Any, Any]:
         """Give each row's score, in the rows' order: the chance of the positive class, from 0 to 1.
