@@ -17,6 +17,7 @@ Judge = Callable[[object, object], "bool | None"]
 _TOWER: Mapping[type, tuple[type, ...]] = {int: (float, complex), bool: (float, complex), float: (complex,)}
 _ITEMS: Mapping[type, type] = {str: str, bytes: int, bytearray: int, range: int}
 """What iterating over them gives, where no argument says so."""
+_SIMPLE = frozenset({bool, int, float, str, bytes})
 _WRAPPERS = (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired)
 
 
@@ -51,7 +52,7 @@ def _show_choice(value: object) -> str:
 
 def plain_type(declared: Any) -> Any:
     """What is inside ``Annotated``, ``NewType``, ``Final`` and named aliases; a type variable's bound or choices."""
-    while True:
+    while type(declared) is not type:
         if get_origin(declared) is Annotated or get_origin(declared) in _WRAPPERS:
             declared = get_args(declared)[0]
         elif isinstance(declared, NewType):
@@ -62,6 +63,7 @@ def plain_type(declared: Any) -> Any:
             declared = _of_variable(declared)
         else:
             return NoneType if declared is None else declared
+    return declared
 
 
 def _of_variable(variable: TypeVar) -> Any:
@@ -152,6 +154,8 @@ def conforms(value: object, declared: object, judge: Judge | None = None) -> boo
 
     ``judge`` is asked first about the value and each item: for what stands for a value and is none.
     """
+    if type(value) is declared and type(value) in _SIMPLE:
+        return True
     if judge is not None and (verdict := judge(value, declared)) is not None:
         return verdict
     declared = plain_type(declared)

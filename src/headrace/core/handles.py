@@ -27,6 +27,7 @@ class Handle:
 
     __slots__ = ("_owner",)
     __headrace_handle__ = True
+    __array_ufunc__ = None  # NumPy's operators leave it to the handle to refuse
 
     _owner: Owner
 
@@ -66,6 +67,7 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(("__enter__", "__exit__", "__aenter__"), ("cannot stand in a `with`", _DO_IT_IN_A_STEP)),
     "__await__": ("cannot be awaited", "call an async step like any other: a worker runs it to its end"),
+    "__array__": ("cannot become an array", _DO_IT_IN_A_STEP),
     "__reduce_ex__": ("cannot be pickled", "pass it to a step as an argument"),
     **dict.fromkeys(
         (

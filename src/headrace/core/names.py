@@ -15,9 +15,14 @@ LONGEST_ID = 200
 """Characters of a node's id: it names files, with some to spare for what is written beside it."""
 
 
-def checked_name(what: str, name: object, where: str | None = None) -> str:
-    """The name itself. Raises `DefinitionError` when it cannot be one of a step, pipeline, node or output."""
-    if not isinstance(name, str) or not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+def is_name(name: object) -> bool:
+    """Whether it can be the name of a step, pipeline, node or output."""
+    return isinstance(name, str) and len(name) <= LONGEST_NAME and NAME.fullmatch(name) is not None
+
+
+def checked_name(what: str, name: str, where: str | None = None) -> str:
+    """The name itself. Raises `DefinitionError` when it cannot be one; see `is_name`."""
+    if not is_name(name):
         raise DefinitionError(
             f"A {what}'s name must be letters, digits, '_' and '-', at most {LONGEST_NAME}, and begin with a letter "
             f"or '_', but got {name!r:.120}",

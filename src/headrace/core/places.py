@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _NOT_THE_USERS = (str(Path(__file__).parent) + os.sep, contextlib.__file__)
@@ -21,12 +22,29 @@ def place_of(function: Callable[..., Any], root: Path) -> tuple[str, int]:
     return (module, 1) if code is None else (shown_file(code.co_filename, root, module), code.co_firstlineno)
 
 
-def caller_place(root: Path) -> str:
-    """The place in the user's code from which the core was called."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THE_USERS):
+def caller(root: Path) -> tuple[str, int]:
+    """The file and line in the user's code from which the core was called.
+
+    That is the nearest one in the project: between the two may stand a library, which was handed what stands for a
+    value. Where there is none, the nearest one outside the core.
+    """
+    project = str(root) + os.sep
+    frame: FrameType | None = sys._getframe(1)
+    nearest = None
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if not filename.startswith(_NOT_THE_USERS):
+            nearest = nearest or frame
+            if filename.startswith(project) and "site-packages" not in filename:
+                return filename, frame.f_lineno
         frame = frame.f_back
-    return f"{shown_file(frame.f_code.co_filename, root)}:{frame.f_lineno}"
+    return (nearest.f_code.co_filename, nearest.f_lineno) if nearest else ("?", 0)
+
+
+def caller_place(root: Path) -> str:
+    """The same, as errors show it."""
+    filename, line = caller(root)
+    return f"{shown_file(filename, root)}:{line}"
 
 
 def shown_file(filename: str, root: Path, module: str = "") -> str:

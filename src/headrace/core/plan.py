@@ -303,7 +303,7 @@ def _ordered(pipeline: str, upstream: Mapping[str, tuple[str, ...]]) -> list[str
     try:
         sorter.prepare()
     except CycleError as error:
-        names = list(reversed(error.args[1]))
+        names = error.args[1]
         shown = names if len(names) <= MOST_NAMES_SHOWN else [*names[: MOST_NAMES_SHOWN - 1], "…", names[-1]]
         raise DefinitionError(
             f"Pipeline {pipeline!r} goes round in a circle: {' → '.join(shown)}",

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from headrace.core.errors import DefinitionError, HeadraceError, near_miss
+from headrace.core.errors import DefinitionError, HeadraceError, ValueCodecError, near_miss
 from headrace.core.external import External, external_tree
 from headrace.core.fit import MISSING, conforms, fits, members, plain_type, show_type
 from headrace.core.handles import Handle, Nothing, Output, Outputs
 from headrace.core.hints import declared_types
-from headrace.core.names import LONGEST_ID, checked_name
-from headrace.core.places import caller_place
+from headrace.core.names import LONGEST_ID, checked_name, is_name
+from headrace.core.places import caller, caller_place, shown_file
 from headrace.core.plan import Node, Ref
 from headrace.core.shown import show_value
 from headrace.core.traced_step import Formats, TracedStep, describe
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Dependency = object
 """What ``after=`` takes: outputs and nodes' names, one or several. (To a type checker an output is what it will be.)"""
 
-DEEPEST_PIPELINE = 50
+DEEPEST_PIPELINE = 20
 """How deep pipelines may stand in one another: one that calls itself would not end."""
 
 _TRACER: ContextVar[Tracer | None] = ContextVar("headrace_tracer", default=None)
@@ -50,7 +50,7 @@ class Tracer:
     steps: dict[str, TracedStep] = field(default_factory=dict)
     _ids: dict[int, TracedStep] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
-    _awaited: list[tuple[str, str, str]] = field(default_factory=list)
+    _awaited: list[tuple[str, str, tuple[str, int]]] = field(default_factory=list)
     _prefix: str = ""
 
     @contextmanager
@@ -61,11 +61,11 @@ class Tracer:
             yield
         finally:
             _TRACER.reset(token)
-        for name, node_id, where in self._awaited:
+        for name, node_id, (file, line) in self._awaited:
             if name not in self.nodes:
                 raise DefinitionError(
                     f"after= of node {node_id!r} names {name!r}, which is not in pipeline {self.pipeline!r}",
-                    where=where,
+                    where=f"{shown_file(file, self.root)}:{line}",
                     hint=near_miss(name, self.nodes),
                 )
 
@@ -114,11 +114,14 @@ class Tracer:
         return value._ref if isinstance(value, Output) and value._owner is self else None
 
     def _explicit_id(self, name: str) -> str:
-        where = caller_place(self.root)
-        node_id = self._checked_id(self._prefix + checked_name("node", name, where))
+        if not is_name(name):
+            checked_name("node", name, caller_place(self.root))
+        node_id = self._checked_id(self._prefix + name)
         if node_id in self.nodes:
             raise DefinitionError(
-                f"Pipeline {self.pipeline!r} has two nodes named {node_id!r}", where=where, hint="rename one"
+                f"Pipeline {self.pipeline!r} has two nodes named {node_id!r}",
+                where=caller_place(self.root),
+                hint="rename one",
             )
         return node_id
 
@@ -136,7 +139,7 @@ class Tracer:
             raise DefinitionError(
                 f"Node {node_id!r:.60} has a name of {len(node_id)} characters, and the most is {LONGEST_ID}",
                 where=caller_place(self.root),
-                hint="give shorter names to the pipelines that it stands in",
+                hint="give shorter names to the pipelines that it stands in, or see that none calls itself",
             )
         return node_id
 
@@ -197,6 +200,8 @@ class Tracer:
 
     def output_fits(self, value: Output, declared: Any) -> bool:
         """Whether an output may go where a type is declared: by its own type, or as what its format loads."""
+        if value._declared is declared:
+            return True
         if plain_type(declared) is MISSING or any(part is Path for part in members(declared)):
             return True
         if fits(value._declared, declared):
@@ -227,7 +232,7 @@ class Tracer:
                 return value._ref.to_json()
             if isinstance(value, Outputs):
                 return value._tree()
-            raise DefinitionError(f"{value!r}, cannot be an argument", hint="use .options(after=…)")
+            raise ValueCodecError(f"{value!r}, cannot be an argument", hint="use .options(after=…)")
         if isinstance(value, External):
             return external_tree(value)
         if isinstance(value, PurePath) and (tree := encode(value)) is not None:
@@ -278,7 +283,7 @@ class Tracer:
             return item._node
         if isinstance(item, str):
             name = self._prefix + item
-            self._awaited.append((name, node_id, caller_place(self.root)))
+            self._awaited.append((name, node_id, caller(self.root)))
             return name
         raise DefinitionError(
             f"after= of node {node_id!r} takes outputs or nodes' names, but got {show_value(item)}",
