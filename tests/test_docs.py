@@ -143,7 +143,7 @@ def test_dead_links(tmp_path: Path) -> None:
 
 def test_house_rules(tmp_path: Path) -> None:
     # The forbidden texts are put together here, so that this file passes the rules itself.
-    host, folder = "pypi" + ".org", "/" + "home/me"
+    host, folder = "pypi" + ".org", "/" + "home/ann"
     body = "".join(f"    x{i} = {i}\n" for i in range(91))
     (tmp_path / "a.py").write_text(
         f"INDEX = 'https://{host}/simple'\nHERE = '{folder}'\n\ndef long():\n{body}\n"

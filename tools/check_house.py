@@ -24,7 +24,7 @@ REGISTRY = re.compile(
     r"|index-url\s*=|\"resolved\":|https?://\S+\.(?:whl|tgz|tar\.gz)\b",
     re.IGNORECASE,
 )
-MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:work|root|home|Users)/[\w.]")
+MACHINE_PATH = re.compile(r"(?<![\w.$}/])/(?:work/|root/|home/(?!me\b))[\w.]")  # /home/me is nobody's
 LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock"}
 
 
