@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _LONGEST_PAUSE_SECONDS = 5.0
+_SMALL_BYTES = 1 << 20
 _SMALLEST_PART_BYTES = 5 << 20
 _MOST_TORN = 3
 _MOST_PARTS = 9000  # S3 takes 10,000
@@ -38,6 +39,8 @@ class BucketSettings(NamedTuple):
 
     connect_seconds: float = 5.0
     request_seconds: float = 60.0
+    part_seconds: float = 300.0
+    """For a request with a big body: four parts of 5 MiB at once take this long at 0.6 Mbit/s."""
     n_retries: int = 8
     retry_seconds: float = 60.0
     first_pause_seconds: float = 0.1
@@ -160,13 +163,15 @@ class BucketClient:
 
     @cached_property
     def _bucket(self) -> Any:
-        return self._open(0)  # a request is tried again here, where it's known what may be done twice
+        # A request is tried again here, where it's known what may be done twice.
+        return self._open(0, self.settings.request_seconds)
 
     @cached_property
     def _bucket_for_parts(self) -> Any:
-        return self._open(self.settings.n_retries)  # the library alone can try one part again
+        # The library alone can try one part of an upload again.
+        return self._open(self.settings.n_retries, self.settings.part_seconds)
 
-    def _open(self, n_retries: int) -> Any:
+    def _open(self, n_retries: int, request_seconds: float) -> Any:
         library = self._library
         from obstore import store as kinds
 
@@ -174,7 +179,7 @@ class BucketClient:
         wait = self.settings
         options: dict[str, Any] = {
             "connect_timeout": timedelta(seconds=wait.connect_seconds),
-            "timeout": timedelta(seconds=wait.request_seconds),
+            "timeout": timedelta(seconds=request_seconds),
         }
         given: dict[str, Any] = {}
         if self.place.scheme == "s3":
@@ -209,7 +214,8 @@ class BucketClient:
 
     def _put(self, name: str, data: bytes, mode: Any, tag: str = "") -> str:
         attributes = {_TAG: tag, _DIGEST: sha256(data).hexdigest()} if tag else {_DIGEST: sha256(data).hexdigest()}
-        key, bucket, put = self.place.key(name), self._bucket, self._library.put
+        bucket = self._bucket if len(data) <= _SMALL_BYTES else self._bucket_for_parts
+        key, put = self.place.key(name), self._library.put
         result = self._ask(lambda: put(bucket, key, data, mode=mode, attributes=attributes, use_multipart=False))
         return str(result["e_tag"])
 
@@ -330,7 +336,7 @@ class BucketClient:
     def _download_parts(self, key: str, fd: int, n_bytes: int) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        bucket, get_range, part_bytes = self._bucket, self._library.get_range, self.settings.part_bytes
+        bucket, get_range, part_bytes = self._bucket_for_parts, self._library.get_range, self.settings.part_bytes
 
         def part(start: int) -> None:
             length = min(part_bytes, n_bytes - start)

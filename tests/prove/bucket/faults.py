@@ -24,6 +24,7 @@ from headrace.stores.bucket_place import BucketPlace
 HASTY = BucketSettings(
     connect_seconds=1.0,
     request_seconds=0.5,
+    part_seconds=2.0,
     n_retries=5,
     retry_seconds=6.0,
     first_pause_seconds=0.02,
