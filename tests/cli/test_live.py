@@ -189,7 +189,7 @@ def test_many_running_steps_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     drawn = terminal.getvalue()
     display.close()
 
-    assert "0 of 30 steps in 0.0 s, 15 more running" in drawn
+    assert re.search(r"0 of 30 steps in \d+\.\d s, 15 more running", drawn)
     assert "5 rows" in drawn
     assert "(attempt 2)" in drawn
     assert "step-9 " in drawn
