@@ -151,7 +151,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="corpus-"))
     try:
         scorer = Scorer(Workplace(folder, mode=options.mode))
-        everything = [*edits, *neutral, *leak_edits()]
+        everything = [edit for edit in (*edits, *neutral, *leak_edits()) if options.only in str(edit)]
         for number, edit in enumerate(everything, 1):
             scorer.take(edit)
             if number % 100 == 0:
@@ -174,6 +174,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=20_260, help="for the order and the sample")
     parser.add_argument("--n", type=int, default=0, help="how many edits to try (0: all); a third as many neutral ones")
     parser.add_argument("--most-neutral", type=int, default=0, help="with --n 0: so many neutral edits (0: all)")
+    parser.add_argument("--only", default="", help="only edits whose name has this in it")
     parser.add_argument("--mode", choices=["inline", "default"], default="inline", help="how Headrace runs")
     parser.add_argument("--out", type=Path, help="where to write the result")
     return parser.parse_args()

@@ -175,9 +175,10 @@ def _write(path: Path, content: bytes | None) -> None:
 
 
 def _call_steps(parameters: Mapping[str, object]) -> Values:
-    """Call the steps as functions, each with the outputs as they come back from JSON."""
+    """Call the steps as functions, each with the outputs as they come back from JSON, in the order they were made."""
     sys.path.insert(0, str(Path.cwd()))
     values: Values = {}
+    made: dict[str, str] = {}
     try:
         import shop.pipeline
         from shop import steps
@@ -189,8 +190,9 @@ def _call_steps(parameters: Mapping[str, object]) -> Values:
             values[name] = FAILED
             continue
         try:
-            arguments = [json.loads(values[above]) for above in inputs] + [parameters[word] for word in names]
-            values[name] = _canonical(getattr(steps, name)(*arguments))
+            arguments = [json.loads(made[above]) for above in inputs] + [parameters[word] for word in names]
+            made[name] = json.dumps(getattr(steps, name)(*arguments))
+            values[name] = _canonical(json.loads(made[name]))
         except Exception:  # noqa: BLE001 - an edited step may fail in any way
             values[name] = FAILED
     return values
