@@ -529,7 +529,7 @@ CASES: list[tuple[Callable[[], object], str, str | None]] = [
         "did you mean 'number'?",
     ),
     (one_name_twice, "Pipeline 'flow' has two nodes named 'n'", "rename one"),
-    (a_bad_name, "A node's name must be letters, digits, '_' and '-', at most 100, and begin", "give name='…'"),
+    (a_bad_name, "The name of a node must be letters, digits, '_' and '-', at most 100", "give name='…'"),
     (an_empty_name, "or '_', but got ''", "give name='…'"),
     (
         a_pipeline_with_wrong_arguments,

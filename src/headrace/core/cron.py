@@ -45,7 +45,7 @@ def _problem(line: object) -> str | None:
 
 def _is_part(text: str, low: int, high: int, names: Mapping[str, int]) -> bool:
     span, slash, step = text.partition("/")
-    if slash and not (step.isdecimal() and 0 < int(step) <= high):
+    if slash and not (_is_digits(step) and 0 < int(step) <= high):
         return False
     found = _PART.fullmatch(span)
     if found is None:
@@ -60,4 +60,8 @@ def _is_part(text: str, low: int, high: int, names: Mapping[str, int]) -> bool:
 
 
 def _number(text: str, names: Mapping[str, int]) -> int | None:
-    return int(text) if text.isdecimal() and len(text) < 3 else names.get(text.lower())
+    return int(text) if _is_digits(text) else names.get(text.lower())
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 3

@@ -24,8 +24,8 @@ def checked_name(what: str, name: str, where: str | None = None) -> str:
     """The name itself. Raises `DefinitionError` when it cannot be one; see `is_name`."""
     if not is_name(name):
         raise DefinitionError(
-            f"A {what}'s name must be letters, digits, '_' and '-', at most {LONGEST_NAME}, and begin with a letter "
-            f"or '_', but got {name!r:.120}",
+            f"The name of a {what} must be letters, digits, '_' and '-', at most {LONGEST_NAME}, and begin with a "
+            f"letter or '_', but got {name!r:.120}",
             where=where,
             hint="give name='…'",
         )

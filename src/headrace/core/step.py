@@ -119,14 +119,24 @@ class StepOptions:
                 raise DefinitionError(
                     f"{rule}, but got {option}={show_value(value)}", where=f"step {self.name!r}", hint=hint
                 )
-        names = tuple(self.outputs) if self.outputs is not None else ()
-        for name in names:
-            checked_name("output", name, f"step {self.name!r}")
-        if self.outputs is not None and (not names or len(set(names)) != len(names) or names[0].startswith("_")):
+        if self.outputs is not None:
+            _check_outputs(self.outputs, f"step {self.name!r}")
+
+
+def _check_outputs(outputs: tuple[str, ...] | Mapping[str, str], where: str) -> None:
+    names = tuple(outputs)
+    for name in names:
+        checked_name("step's output", name, where)
+    if not names or len(set(names)) != len(names) or any(name.startswith("_") for name in names):
+        raise DefinitionError(
+            f"outputs names each output once, but got {outputs!r}", where=where, hint="as in outputs=('train', 'test')"
+        )
+    for format_name in outputs.values() if isinstance(outputs, Mapping) else ():
+        if not isinstance(format_name, str):
             raise DefinitionError(
-                f"outputs names each output once, but got {self.outputs!r}",
-                where=f"step {self.name!r}",
-                hint="as in outputs=('train', 'test')",
+                f"outputs maps an output to a format by name, but got {format_name!r}",
+                where=where,
+                hint="as in outputs={'output': 'pickle'}",
             )
 
 
@@ -262,7 +272,7 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str | None = No
 def check_function(function: Any, word: str) -> None:
     """Refuse what cannot be a step or pipeline (the ``word``): what is one already, is no function, or is a method."""
     for made in ("step", "pipeline"):
-        if hasattr(function, f"__headrace_{made}__"):
+        if hasattr(function, f"__headrace_{made}__") and not isinstance(function, type):
             hint = f"use @{word} once" if made == word else f"a {made} cannot be a {word} too: write another function"
             raise DefinitionError(f"{function!r} is a {made} already", hint=hint)
     if not isinstance(function, FunctionType):
