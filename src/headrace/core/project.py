@@ -126,8 +126,9 @@ class Project:
                 entries = list(os.scandir(self._prefix + prefix))
             except OSError:
                 continue
-            if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
-                continue
+            names_here = {entry.name for entry in entries}
+            if prefix and ("pyvenv.cfg" in names_here or {"store.json", "objects"} <= names_here):
+                continue  # a virtual environment, or a store
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     if not entry.name.startswith(".") and entry.name not in SKIPPED_FOLDERS:

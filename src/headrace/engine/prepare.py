@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import headrace
 from headrace.core import errors
+from headrace.core.caches import cache_root
 from headrace.core.errors import HeadraceError, ProjectError
 from headrace.core.forms import TAG
 from headrace.core.names import find_named
@@ -48,7 +49,10 @@ class Workshop:
         from headrace.core.project import Project
         from headrace.core.stamps import Stamps
 
-        return cls(Project.find(root), cache, Stamps(cache / "stamps.json"), Distributions(cache / "installed.json"))
+        # The same for all projects of one environment: kept once, and not anew in each store.
+        here = hashlib.sha256(sys.prefix.encode()).hexdigest()[:16]
+        installed = cache_root(os.environ) / "installed" / f"{here}.json"
+        return cls(Project.find(root), cache, Stamps(cache / "stamps.json"), Distributions(installed))
 
     def installed(self, name: str) -> str | None:
         """What is installed of a distribution, as `StepCode` keeps it."""

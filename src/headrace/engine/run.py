@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import chdir, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -322,6 +322,11 @@ class Session:
         except KeyboardInterrupt:
             engine.cancelled.set()
             outcome = RunOutcome.CANCELLED
+        except HeadraceError:
+            # The engine itself can't go on (a full disk, say): where the store takes one more record, it says so.
+            with suppress(HeadraceError):
+                end_run(engine, RunOutcome.FAILED, time.perf_counter() - started)
+            raise
         seconds = time.perf_counter() - started
         end_run(engine, outcome, seconds)
         return RunResult(engine.id, outcome, dict(engine.results), engine.prepared.plan.outputs, self.store)

@@ -31,12 +31,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
+from headrace.core.caches import cache_root
 from headrace.core.errors import DamagedObjectError
 from headrace.core.faults import fault_point
 from headrace.stores.bucket_client import BucketClient, BucketSettings, Meta
 from headrace.stores.bucket_fault import BucketFault, explain_fault
 from headrace.stores.bucket_lease import BucketLease, Leases
-from headrace.stores.bucket_place import BucketPlace, cache_root
+from headrace.stores.bucket_place import BucketPlace
 from headrace.stores.bucket_stream import BucketStream, Streams
 from headrace.stores.local import REFRESH_SECONDS, LocalStore
 from headrace.stores.marker import new_marker, salt_of

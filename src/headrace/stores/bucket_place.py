@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from pathlib import Path
 from typing import NamedTuple, Self
 
 from headrace.core.errors import StoreError
@@ -56,15 +55,6 @@ class BucketPlace(NamedTuple):
     def key(self, name: str) -> str:
         """The key in the bucket of a name in the store."""
         return f"{self.prefix}/{name}" if self.prefix else name
-
-
-def cache_root(environment: Mapping[str, str]) -> Path:
-    """The folder for local copies: ``HEADRACE_CACHE``, else ``headrace`` in the user's folder for caches."""
-    chosen = environment.get("HEADRACE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    caches = environment.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "headrace"
 
 
 def endpoint(environment: Mapping[str, str]) -> str | None:
