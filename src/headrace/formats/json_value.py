@@ -11,8 +11,9 @@ from typing import Any
 
 from headrace.core.errors import FormatError, ValueCodecError
 from headrace.core.fit import conforms
+from headrace.core.forms import TAG
 from headrace.core.names import name_of
-from headrace.core.values import TAG, canonical, decode, encode
+from headrace.core.values import canonical, decode, encode
 from headrace.formats.declared import describe, is_path, type_name
 from headrace.formats.files import materialise, only_file, reading
 from headrace.formats.json_types import classes_in, is_record_class, json_problem
