@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from headrace.core.loader import SourceFinder
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Two cores shared by xdist's workers: a deadline in milliseconds would measure the neighbour. CI takes the same
@@ -46,10 +48,16 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: 
 
 @pytest.fixture(autouse=True)
 def imports_as_before() -> Iterator[None]:
-    """Take away finders and paths that an inline run put in: they would load the next test's modules."""
-    finders, paths = list(sys.meta_path), list(sys.path)
+    """Take away finders and paths that inline runs put in, those of fixtures too: they would load the next modules."""
+    paths = list(sys.path)
+    remove_finders()
     yield
-    sys.meta_path[:], sys.path[:] = finders, paths
+    remove_finders()
+    sys.path[:] = paths
+
+
+def remove_finders() -> None:
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, SourceFinder)]
 
 
 @pytest.fixture
