@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import SupportsIndex
 
 from headrace.core.errors import StoreError
 from headrace.stores.bucket_client import BucketClient
@@ -57,6 +58,9 @@ class BucketStream(AppendStream):
 
     def __reduce__(self) -> tuple[object, ...]:
         return self._again
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        return self._again  # Python 3.13's files refuse here
 
 
 class Streams:
