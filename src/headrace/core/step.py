@@ -16,6 +16,7 @@ from headrace.core.tracing import current_tracer
 
 if TYPE_CHECKING:
     from headrace.core.tracing import Dependency
+    from headrace.formats.table import Table
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -210,6 +211,9 @@ class Configured(Generic[P, R]):
         return f"<step {self._step.settings.name!r} with options>"
 
 
+# A Table is to a type checker a table of any library, and so it would pass for a coroutine too: it comes first.
+@overload
+def step(function: Callable[P, Table], /) -> Step[P, Table]: ...
 @overload
 def step(function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
 @overload
@@ -292,6 +296,8 @@ def check_function(function: Any, word: str) -> None:
 class _StepMaker(Protocol):
     """What ``@step(...)`` gives: typed so that the step keeps its function's signature."""
 
+    @overload
+    def __call__(self, function: Callable[P, Table], /) -> Step[P, Table]: ...
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Step[P, R]: ...
     @overload
