@@ -161,9 +161,9 @@ class TestOptions:
         assert caught.value.message == message
         assert (caught.value.hint or "").startswith("give ")
 
-    def test_an_unknown_option_is_pythons_own_error(self) -> None:
-        with pytest.raises(TypeError, match="unexpected keyword argument 'retires'"):
-            step(retires=3)(double.function)  # type: ignore[call-overload]
+    def test_an_unknown_option_is_refused_with_the_nearest(self) -> None:
+        with pytest.raises(TypeError, match=r"^step\(\) has no option 'retires': did you mean 'retries'\?$"):
+            step(retires=3)  # type: ignore[call-overload]
 
 
 class TestWhatCannotBeAStep:

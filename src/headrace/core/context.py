@@ -32,7 +32,28 @@ class Memory(Protocol):
 
 @dataclass(frozen=True)
 class RunContext:
-    """The run, node and attempt under way. ``seed`` is derived from the node's key: equal work, equal seed."""
+    """The run, node and attempt under way, as `current_run` gives them inside a step.
+
+    Attributes
+    ----------
+    run_id, node
+        Which run, and which node of its plan.
+    attempt
+        Which attempt, from 1.
+    seed
+        For random generators, 32 bits: derived from the node's key, so that equal work has an equal seed. Python's and
+        NumPy's global generators are seeded with it.
+    store
+        Where artifacts are kept.
+    project_root
+        The project's folder: relative paths of the plan are relative to it.
+    pins
+        What external state was when the run began; see `pin_of`.
+    report
+        Is told of progress; see `progress`.
+    memory
+        Where parts of the step and its checkpoints are kept, or None where nothing is.
+    """
 
     run_id: str
     node: str
@@ -45,7 +66,10 @@ class RunContext:
     memory: Memory | None = None
 
     def pin_of(self, external: External) -> Json:
-        """What an `External` argument was when the run began."""
+        """What an `External` argument was when the run began: a JSON value, or None when there was none.
+
+        Raises `RunError` for one that is no argument of a step of this run.
+        """
         try:
             return self.pins[external_id(external)]
         except KeyError:
@@ -58,7 +82,11 @@ _CONTEXT: ContextVar[RunContext | None] = ContextVar("headrace_run", default=Non
 
 
 def current_run() -> RunContext | None:
-    """The run under way in this step, or None when the step is called as a plain function."""
+    """The run under way in this step, or None when the step is called as a plain function.
+
+    >>> current_run() is None
+    True
+    """
     return _CONTEXT.get()
 
 
@@ -83,6 +111,11 @@ def progress(done: float, total: float | None = None, message: str = "") -> None
         The units there are, or None when that is not known.
     message
         What the units are, or what is under way.
+
+    Examples
+    --------
+    >>> for n_done in range(3):
+    ...     progress(n_done, 3, "folds")
     """
     context = _CONTEXT.get()
     if context is not None:

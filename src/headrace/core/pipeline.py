@@ -72,14 +72,40 @@ def pipeline(*, name: str | None = None, schedule: str | None = None) -> _Pipeli
 def pipeline(
     function: Callable[..., Any] | None = None, /, *, name: str | None = None, schedule: str | None = None
 ) -> Any:
-    """Make a function a pipeline.
+    """Make a function a pipeline: it says which steps make what from what.
+
+    To run it, the function is called once with handles in place of the steps' outputs. So it may loop over what is
+    known (its parameters), but decides nothing by what steps make: that is for ``step.options(when=...)``. It may call
+    other pipelines, whose nodes then stand under their names. What it returns are the pipeline's outputs.
 
     Parameters
     ----------
     name
-        The pipeline's name; the function's by default.
+        The pipeline's name: letters, digits, ``_`` and ``-``, at most 100; the function's by default.
     schedule
-        A cron line, such as ``"0 3 * * *"``, for the backends that schedule.
+        A cron line of five fields, such as ``"0 3 * * *"``, for the backends that schedule; none by default.
+
+    Returns
+    -------
+    Pipeline
+        Called plainly it is plain Python; ``headrace.run(it, parameters)`` runs it.
+
+    Raises
+    ------
+    DefinitionError
+        For what is no plain function, a bad name and a bad schedule.
+
+    Examples
+    --------
+    >>> from headrace import step
+    >>> @step
+    ... def double(n: int) -> int:
+    ...     return 2 * n
+    >>> @pipeline(schedule="0 3 * * *")
+    ... def twice_doubled(n: int = 1) -> int:
+    ...     return double(double(n))
+    >>> twice_doubled(3)
+    12
     """
 
     def make(function: Callable[..., Any]) -> Pipeline[..., Any]:

@@ -24,6 +24,9 @@ class Secret:
     responsibility. A changed value does not make a step run again: what counts is which secret it is.
 
     Raises `DefinitionError` when the name cannot be a variable's.
+
+    >>> Secret("DATABASE_PASSWORD")
+    Secret('DATABASE_PASSWORD')
     """
 
     name: str

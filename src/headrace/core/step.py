@@ -9,7 +9,7 @@ from math import isfinite
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from headrace.core.errors import DefinitionError, TransientError
+from headrace.core.errors import DefinitionError, TransientError, near_miss
 from headrace.core.names import checked_name, class_around
 from headrace.core.shown import show_value
 from headrace.core.tracing import current_tracer
@@ -95,6 +95,7 @@ _RULES: tuple[tuple[str, Callable[[Any], bool], str, str], ...] = (
     ),
 )
 """By option: what must hold of its value, in words, and what to give."""
+_OPTIONS = (*(option for option, *_ in _RULES), "outputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,36 +236,62 @@ def step(
 
 
 def step(function: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Make a function a step.
+    """Make a function a step: a unit of work that pipelines call, stored and cached by what it depends on.
+
+    Its annotations decide how its arguments reach it and how its result is stored. An ``async`` function is run to its
+    end by the worker.
 
     Parameters
     ----------
     name
-        The step's name in plans, logs and reports; the function's name by default.
+        The step's name in plans, logs and reports: letters, digits, ``_`` and ``-``, at most 100; the function's name
+        by default.
     retries
-        How often it is tried again, at most (0 or more).
+        How often it is tried again, at most: 0 or more; none by default.
     retry_on
         The exceptions that are worth another try: `TransientError`, ``ConnectionError`` and ``TimeoutError`` by
         default. Crashes and time limits are always tried again while ``retries`` lasts.
     backoff_seconds
-        The pause before the first retry; it doubles with each, with jitter, up to five minutes.
+        The pause before the first retry: 0 or more, 1 by default; it doubles with each, with jitter, up to five
+        minutes.
     timeout_seconds
-        The time limit of one attempt. The attempt and all that it started are killed when it is over.
+        The time limit of one attempt, above 0; None by default, for no limit. The attempt and all that it started are
+        killed when it is over.
     cache
-        Whether the result may be taken from an earlier execution with the same key.
+        Whether the result may be taken from an earlier execution with the same key; True by default.
     expires_after_seconds
-        The age from which a stored result is not used any more.
+        The age, above 0, from which a stored result is not used any more; None by default, for never.
     resources
-        What is set aside while it runs, see `Resources`.
+        What is set aside while it runs: one processor by default, see `Resources`.
     outputs
-        Names for the parts of a returned ``tuple``; or a mapping from an output's name to a format by name
-        (``{"output": "pickle"}``), for types that no format handles by itself.
+        Names for the parts of a returned ``tuple``; or a mapping from an output's name (``"output"`` where there is
+        one alone) to a format by name (``{"output": "pickle"}``), for types that no format handles by itself.
     effect
-        For a step with a side effect: says whether the effect is still in place, from the plain arguments and the
-        stored output. A stored result counts only where it is; else the step is executed again.
+        For a step with a side effect: says whether the effect is still in place, from the plain arguments by name and
+        the stored output. A stored result counts only where it is; else the step is executed again. A function at the
+        top of a module: it is asked in other processes.
 
-    A function may be ``async``: the worker runs it to its end.
+    Returns
+    -------
+    Step
+        It is called like the function: outside a pipeline it is the function.
+
+    Raises
+    ------
+    DefinitionError
+        For what is no plain function, and for an option's value out of its range.
+
+    Examples
+    --------
+    >>> @step(retries=2, timeout_seconds=60)
+    ... def double(n: int) -> int:
+    ...     return 2 * n
+    >>> double(4)
+    8
     """
+    for option in options:
+        if option not in _OPTIONS:
+            raise TypeError(f"step() has no option {option!r}: {near_miss(option, ('name', *_OPTIONS))}")
 
     def make(function: Callable[..., Any]) -> Step[..., Any]:
         check_function(function, "step")
