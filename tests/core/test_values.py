@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, dataclass, field, fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, IntFlag, StrEnum, auto
@@ -292,8 +292,9 @@ def identified(value: Any) -> str:
         return f"{type(value).__name__} {[identified(item) for item in value]}"
     if type(value) is dict:
         return f"dict {[(identified(key), identified(item)) for key, item in value.items()]}"
-    if type(value) is ByHand:
-        return f"ByHand {value.n}"
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {item.name: identified(getattr(value, item.name)) for item in fields(value)}
+        return f"{type(value).__qualname__} {found}"
     return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
 
 
