@@ -278,8 +278,8 @@ def identified(value: Any) -> str:
     if isinstance(value, functools.partial):
         return f"partial {identified(value.func)} {identified(value.args)} {identified(value.keywords)}"
     if isinstance(value, Model):
-        fields = [(name, identified(item)) for name, item in {**value.__dict__, **(value.model_extra or {})}.items()]
-        return f"Model {fields}"
+        named = {**value.__dict__, **(value.model_extra or {})}
+        return f"Model {[(name, identified(item)) for name, item in named.items()]}"
     if isinstance(value, Flag):
         return f"{type(value).__name__} {value.value}"
     if type(value) is int:
