@@ -190,7 +190,10 @@ def _result(options: argparse.Namespace, scorer: Scorer, seconds: float) -> dict
         "python": platform.python_version(),
         "mode": options.mode,
         "seconds": round(seconds, 1),
-        "scores": {name: score.to_json() for name, score in scorer.scores.items()},
+        "scores": {
+            name: score.to_json() if name == "headrace" else _capped(score.to_json())
+            for name, score in scorer.scores.items()
+        },
         "neutral_edits_in_reached_files": scorer.n_neutral_in_reached,
         "failing_edits": scorer.n_failing,
         "broken_runs": scorer.broken,
@@ -201,13 +204,24 @@ def _result(options: argparse.Namespace, scorer: Scorer, seconds: float) -> dict
     }
 
 
+def _capped(score: dict[str, Any]) -> dict[str, Any]:
+    """Keep the number of edits that another way to key gets wrong, and twenty of them."""
+    return {
+        **score,
+        "n_stale": len(score["stale"]),
+        "stale": score["stale"][:20],
+        "n_missed": len(score["missed"]),
+        "missed": score["missed"][:20],
+    }
+
+
 def _print(result: dict[str, Any]) -> None:
     print(f"seed {result['seed']}, {result['mode']}, Python {result['python']}, {result['seconds']} s")
     for name, score in result["scores"].items():
         share = f"{100 * score['share_of_hits']:.1f} %"
         verdict = "passes" if score["passes"] else "fails"
         print(
-            f"{name}: {score['counting']} counting edits, {len(score['stale'])} stale; "
+            f"{name}: {score['counting']} counting edits, {score.get('n_stale', len(score['stale']))} stale; "
             f"{score['neutral']} neutral edits, hits at {share}: {verdict}"
         )
     headrace = result["scores"]["headrace"]
