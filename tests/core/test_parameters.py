@@ -10,6 +10,7 @@ from enum import Enum, Flag, IntEnum, auto
 from fractions import Fraction
 from math import inf, isnan
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 from uuid import UUID
 
@@ -161,6 +162,9 @@ READ: list[tuple[Any, object, object]] = [
     (set[int], [1, 1, 2], {1, 2}),
     (frozenset[str], "a,b", frozenset({"a", "b"})),
     (Collection[int], [1], [1]),
+    (Iterable[int], range(3), range(3)),
+    (Sequence[int], b"ab", b"ab"),
+    (Mapping[str, int], MappingProxyType({"a": 1}), MappingProxyType({"a": 1})),
     (dict, '{"a": 1}', {"a": 1}),
     (dict[str, float], {"a": 1}, {"a": 1.0}),
     (dict[int, Path], {"1": "a"}, {1: Path("/here/a")}),

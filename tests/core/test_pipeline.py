@@ -23,6 +23,17 @@ def flow(a: int, /, b: int = 2, *, c: int = 3) -> int:
     return add(add(a, b), c)
 
 
+def test_a_list_that_the_function_changes_is_kept_as_it_was_given(project_root: Path) -> None:
+    @pipeline
+    def growing(items: Any = [1]) -> Any:  # noqa: B006
+        items.append(2)
+        return add(*items[:2])
+
+    given = [5]
+    plan = trace(growing, {"items": given}, FormatLookup(), project_root).plan
+    assert plan.parameters[0].value == [5]
+
+
 def test_called_plainly_it_is_plain_python() -> None:
     assert flow(1) == 6
     assert flow(1, 1, c=1) == 3
@@ -124,7 +135,7 @@ class TestWhatCannotBeAPipeline:
         "*/5 */2 */10 */3 */2",
         "0,30 8-18 1,15 1-6 1-5",
         "0-30/10 0 * JAN,dec Sun",
-        "59 23 31 12 7",
+        "59 23 31 12 6",
         "  0   3 * * 0 ",
     ],
 )
@@ -143,8 +154,8 @@ def test_a_cron_line_passes(line: str) -> None:
         ("0 24 * * *", "'24' is no hour (0 to 23)"),
         ("0 3 0 * *", "'0' is no day of the month (1 to 31)"),
         ("0 3 * 13 *", "'13' is no month (1 to 12)"),
-        ("0 3 * * 8", "'8' is no day of the week (0 to 7)"),
-        ("0 3 * * mo", "'mo' is no day of the week (0 to 7)"),
+        ("0 3 * * 7", "'7' is no day of the week (0 to 6)"),
+        ("0 3 * * mo", "'mo' is no day of the week (0 to 6)"),
         ("0 3 * monday *", "'monday' is no month (1 to 12)"),
         ("a 3 * * *", "'a' is no minute (0 to 59)"),
         ("0 3,x * * *", "'x' is no hour (0 to 23)"),

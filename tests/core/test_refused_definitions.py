@@ -147,6 +147,21 @@ class TestSignatures:
         error = self.refusal(deploy, project_root)
         assert error.message.startswith("effect= of step 'deploy': A lambda cannot be a value in a plan")
 
+    def test_an_effect_that_is_something_else_by_its_name(self, project_root: Path) -> None:
+        def effect(arguments: object, stored: object) -> bool:
+            return True
+
+        effect.__qualname__ = "Stranger"
+
+        @step(effect=effect)
+        def deploy() -> int:
+            return 1
+
+        error = self.refusal(deploy, project_root)
+        assert error.message.startswith("effect= of step 'deploy': '")
+        assert error.message.endswith(":Stranger' is not what importing it gives")
+        assert error.hint == "give it a name of its own at the top of its module"
+
     def test_an_exception_of_a_function(self, project_root: Path) -> None:
         class Mine(Exception):
             pass

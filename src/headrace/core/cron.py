@@ -14,7 +14,7 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("hour", 0, 23, {}),
     ("day of the month", 1, 31, {}),
     ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
-    ("day of the week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
+    ("day of the week", 0, 6, {name: number for number, name in enumerate(_DAYS)}),
 )
 _PART = re.compile(r"(?P<all>\*)|(?P<first>\w+)(-(?P<last>\w+))?")
 _HINT = 'five fields: minute, hour, day, month, weekday; for every day at three, "0 3 * * *"'
@@ -23,7 +23,9 @@ _HINT = 'five fields: minute, hour, day, month, weekday; for every day at three,
 def check_cron(line: object, where: str) -> None:
     """Refuse what is not a cron line of five fields, of what every scheduler knows: ``*``, ``1-5``, ``*/15``, lists.
 
-    Months and weekdays may be names (``jan``, ``mon``); Sunday is 0 or 7. Raises `DefinitionError`.
+    Months and weekdays may be names (``jan``, ``mon``); Sunday is 0, since not every scheduler knows it as 7.
+
+    Raises `DefinitionError`.
     """
     problem = _problem(line)
     if problem is not None:

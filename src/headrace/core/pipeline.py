@@ -164,6 +164,7 @@ def trace(
     bound = bind_parameters(function, parameters, where, folder)
     arguments = inspect.BoundArguments(inspect.signature(function), bound)
     tracer = Tracer(pipeline.name, formats, root)
+    specs = _parameter_specs(pipeline, bound, tracer, where)  # before the function may change a list that it was given
     with tracer.active():
         returned = function(*arguments.args, **arguments.kwargs)
     if not tracer.nodes:
@@ -179,7 +180,7 @@ def trace(
     plan = Plan(
         pipeline=pipeline.name,
         target=name_of(pipeline) if is_importable(pipeline) else None,
-        parameters=_parameter_specs(pipeline, bound, tracer, where),
+        parameters=specs,
         steps=tuple(traced.spec for traced in tracer.steps.values()),
         nodes=nodes,
         outputs=_outputs(pipeline.name, returned, tracer, where),

@@ -170,6 +170,9 @@ class Reader:
         return found[0]
 
     def _list(self, value: Any, declared: Any, kind: type) -> Any:
+        is_read = isinstance(value, _CONCRETE) or (isinstance(value, str) and self._text)
+        if not is_read and conforms(value, declared):
+            return value
         items = self._array(value, declared)
         parts = get_args(declared)
         if kind is tuple and parts and parts[-1] is not Ellipsis:
@@ -196,6 +199,8 @@ class Reader:
         return list(value)
 
     def _dict(self, value: Any, declared: Any) -> Any:
+        if not isinstance(value, dict | str) and conforms(value, declared):
+            return value
         found = self._json(value, declared, dict)
         keys, values = get_args(declared) or (MISSING, MISSING)
         return {

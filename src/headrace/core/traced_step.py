@@ -68,27 +68,31 @@ def describe(step: Step[..., Any], formats: Formats, root: Path) -> TracedStep:
         outputs=_output_specs(step, outputs, formats, where),
         returns=returns,
         retries=settings.retries,
-        retry_on=tuple(_import_path(step, "retry_on", item, where) for item in settings.retry_on),
+        retry_on=tuple(_named(step, "retry_on", item, where) for item in settings.retry_on),
         backoff_seconds=settings.backoff_seconds,
         timeout_seconds=settings.timeout_seconds,
         cache=settings.cache,
         expires_after_seconds=settings.expires_after_seconds,
         cpus=settings.resources.cpus,
         memory_bytes=settings.resources.memory_bytes,
-        effect=None if settings.effect is None else _import_path(step, "effect", settings.effect, where),
+        effect=None if settings.effect is None else _importable(step, "effect", settings.effect, where),
         gate=_gate_of(step, kind, outputs, where),
         takes_table=any(formats.is_table(item) for name, item in declared.items() if name != "return"),
     )
     return TracedStep(step, spec, inspect.signature(function), declared, outputs, kind)
 
 
-def _import_path(step: Step[..., Any], option: str, value: object, where: str) -> str:
+def _named(step: Step[..., Any], option: str, value: object, where: str) -> str:
     try:
-        path = name_of(value)
+        return name_of(value)
     except ValueCodecError as error:
         raise DefinitionError(
             f"{option}= of step {step.settings.name!r}: {error.message}", where=where, hint=error.hint
         ) from error
+
+
+def _importable(step: Step[..., Any], option: str, value: object, where: str) -> str:
+    path = _named(step, option, value, where)
     if not is_importable(value):
         raise DefinitionError(
             f"{option}= of step {step.settings.name!r}: {path!r} is not what importing it gives",
