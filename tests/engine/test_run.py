@@ -636,3 +636,48 @@ def test_a_file_artifact_is_a_copy_that_goes_with_the_step(project: Any, mode: d
     assert not any(first.nodes["use"].discovered.values())
     assert set(project.outcomes(project.run(**mode)).values()) == {"cached"}
     assert project.run({"n": 1}, **mode).load().startswith(said)
+
+
+def test_code_that_is_imported_late_and_edited_meanwhile_is_not_stored(project: Any) -> None:
+    project.write("def rate():\n    return 1\n", name="late.py")
+    project.write(
+        """
+        @step
+        def slow(place: Path) -> int:
+            place.write_text("def rate():\\n    return 2\\n")
+            import late
+            return late.rate()
+        @pipeline
+        def flow(place: str = "late.py"):
+            return slow(Path(place).resolve())
+        """
+    )
+    failure = project.run({"place": str(project.folder / "late.py")}).nodes["slow"].failure
+    assert failure is not None
+    assert "This environment holds other code than the plan: late.py" in failure.message
+
+
+def test_the_class_of_a_pickled_input_counts(project: Any) -> None:
+    project.write("class Box:\n    def open(self):\n        return self.n\n", name="boxes.py")
+    project.write(
+        """
+        from typing import Annotated, Any
+        import boxes
+        from headrace import Pickle
+        @step
+        def make() -> Annotated[boxes.Box, Pickle]:
+            box = boxes.Box()
+            box.n = 1
+            return box
+        @step
+        def use(box: Any) -> int:
+            return box.open()
+        @pipeline
+        def flow():
+            return use(make())
+        """
+    )
+    assert project.run().load() == 1
+    assert set(project.outcomes(project.run()).values()) == {"cached"}
+    project.write("class Box:\n    def open(self):\n        return self.n + 1\n", name="boxes.py")
+    assert project.run().load() == 2

@@ -191,17 +191,20 @@ def _execute(
     context = RunContext(
         attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
     )
-    ignored = (store.cache_dir.parent,)
+    ignored = (store.cache_dir.parent, *(Path(project.root, path) for path in attempt.paths))  # known otherwise
     with Recorder(project, ignore=ignored) as recorder, entered(context), Scratch(store) as scratch:
         function = workplace.function(attempt.step)
         with unseen():
-            _refuse_other_code(attempt, project)
+            _refuse_other_code(attempt, attempt.modules, project)
         signature, hints = workplace.signature(attempt.step["id"], function)
         loader = Loader(attempt.inputs, store, project.root, scratch)
         args, kwargs = load_arguments(attempt.arguments, signature, hints, loader)
+        loaded = {name for name in attempt.modules if name in sys.modules}
         seed_generators(attempt.seed)
         value = _called(function, args, kwargs)
         outputs: Mapping[str, Artifact] = save_outputs(attempt.step, hints.get("return", MISSING), value, store)
+    late = {name: source for name, source in attempt.modules.items() if name in sys.modules and name not in loaded}
+    _refuse_other_code(attempt, late, project)
     _refuse_changed_paths(attempt, workplace)
     discovered = Discovered.from_json(attempt.imported) if attempt.imported else Discovered()
     seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).merge(memory.seen).to_json()
@@ -234,11 +237,14 @@ def _is_there(outputs: Mapping[str, Artifact], store: Store) -> bool:
     )
 
 
-def _refuse_other_code(attempt: Attempt, project: Project) -> None:
+def _refuse_other_code(attempt: Attempt, modules: Mapping[str, Any], project: Project) -> None:
+    """Refuse to go on, or to store, where the code that is loaded is not the one that the key was made from."""
+    if not modules:
+        return
     from headrace.core.loader import source_changes
 
-    modules: Any = {name: tuple(source) for name, source in attempt.modules.items()}
-    if changes := source_changes(modules, project):
+    expected: Any = {name: tuple(source) for name, source in modules.items()}
+    if changes := source_changes(expected, project):
         raise CodeChangedError(
             f"This environment holds other code than the plan: {'; '.join(changes[:3])}",
             where=f"step {attempt.step['name']!r}",

@@ -115,15 +115,14 @@ def read_plain(run: Run, ref: Ref) -> Any:
 
 
 def _with_lease(run: Run, request: Request, reason: str) -> tuple[NodeResult, str | None]:
-    """Execute under a lease of the key. Who had to wait looks first whether the other has made it meanwhile."""
+    """Execute under a lease of the key, unless somebody has made it since we looked: who held the lease before us."""
     has_waited = False
     while True:
         with run.store.lease(f"{request.key}.lock", wait_seconds=LEASE_POLL_SECONDS if has_waited else 0.0) as lease:
             if lease.acquired:
-                if has_waited:
-                    found = find_result(run, request)
-                    if isinstance(found, NodeResult):
-                        return run.end_node(found), None
+                found = find_result(run, request)
+                if isinstance(found, NodeResult):
+                    return run.end_node(found), None
                 return run_attempts(run, request, reason)
         has_waited = True
         if run.cancelled.is_set():

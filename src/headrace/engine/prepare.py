@@ -247,6 +247,7 @@ class TraceCache:
             headrace.__version__,
             sys.version,
             self._workshop.project.source_digest(self._workshop.stamps),
+            self._workshop.distributions.state(),
             target.text,
             [os.path.relpath(path, target.root) for path in target.paths],
             parameters,

@@ -42,6 +42,11 @@ def prepare_request(run: Run, node: Node) -> Request:
     for tree in node.arguments.values():
         for name in names_in(tree) if isinstance(tree, list | dict) else ():
             codes[name] = run.prepared.codes[name].digest
+    for ref in node.refs():
+        if inputs[f"{ref.node}/{ref.output}"].format == "pickle":
+            # What comes out of a pickle is of classes that no annotation need name: those that its maker reaches.
+            maker = run.prepared.plan.step_of(run.prepared.plan.by_id[ref.node])
+            codes[maker.id] = run.prepared.codes[maker.id].digest
     formats = {output.name: output.format for output in spec.outputs}
     parts = KeyParts(codes, values, formats, run.environment(spec))
     return Request(node, spec, inputs, paths, parts, parts.key)
