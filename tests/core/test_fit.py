@@ -383,14 +383,14 @@ def test_a_value_conforms_to_whatever_its_type_fits_into(declared: Any, value: o
         (None, "None"),
         (type(None), "None"),
         (int, "int"),
-        (Path, f"{Path.__module__}.Path"),
+        (Path, "pathlib.Path"),
         (Any, "Any"),
         (int | None, "int | None"),
         (typing.Optional[int], "int | None"),  # noqa: UP045
         (list[int], "list[int]"),
         (typing.List[int], "list[int]"),  # noqa: UP006
         (typing.List, "list"),  # noqa: UP006
-        (dict[str, list[Path]], f"dict[str, list[{Path.__module__}.Path]]"),
+        (dict[str, list[Path]], "dict[str, list[pathlib.Path]]"),
         (tuple[int, ...], "tuple[int, ...]"),
         (tuple[()], "tuple"),
         (Literal["a", 1, Colour.RED], "Literal['a', 1, Colour.RED]"),

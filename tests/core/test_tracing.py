@@ -185,7 +185,7 @@ class TestChurn:
     def test_parameters_outputs_and_schedule(self, project_root: Path) -> None:
         plan = of(churn, project_root, data="data.csv", rows="7").plan
         assert [(item.name, item.type, item.value, item.has_default, item.default) for item in plan.parameters] == [
-            ("data", f"{Path.__module__}.Path", {"$": "path", "value": "data.csv"}, False, None),
+            ("data", "pathlib.Path", {"$": "path", "value": "data.csv"}, False, None),
             ("rows", "int", 7, True, 100),
             ("share", "float", 0.2, True, 0.2),
         ]

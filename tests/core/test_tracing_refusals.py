@@ -429,7 +429,7 @@ CASES: list[tuple[Callable[[], object], str, str | None]] = [
     (a_call_of_an_output, f"output 'number' {NO_VALUE}cannot be called", IN_A_STEP),
     (
         an_attribute_of_an_output,
-        "output 'table' has no output 'columns': it is one polars.dataframe.frame.DataFrame",
+        "output 'table' has no output 'columns': it is one polars.DataFrame",
         "return a NamedTuple from the step to get separate outputs, or take the part out in a step",
     ),
     (pickled, f"output 'number' {NO_VALUE}cannot be pickled", "pass it to a step as an argument"),
@@ -443,10 +443,10 @@ CASES: list[tuple[Callable[[], object], str, str | None]] = [
     (wrong_keyword_value, "takes 'times' as float, but got 'twice', which is str", None),
     (long_value, "takes 'a' as int, but got 'xxxxxxx", None),
     (a_url_as_a_number, "takes 'a' as int, but got '***@host', which is str", None),
-    (table_for_a_number, "takes 'a' as int, but got output 'table', which is polars.dataframe.frame.DataFrame", None),
+    (table_for_a_number, "takes 'a' as int, but got output 'table', which is polars.DataFrame", None),
     (
         number_for_a_table,
-        "takes 'table' as polars.dataframe.frame.DataFrame, but got output 'number', which is int",
+        "takes 'table' as polars.DataFrame, but got output 'number', which is int",
         None,
     ),
     (missing_argument, f"Step 'add' {CALL}missing a required argument: 'a'", "it takes (a, b=1, times=1.0)"),
@@ -463,7 +463,7 @@ CASES: list[tuple[Callable[[], object], str, str | None]] = [
     ),
     (
         wrong_item_of_a_dict,
-        "takes 'by_name' as dict[str, polars.dataframe.frame.DataFrame] | None, but got "
+        "takes 'by_name' as dict[str, polars.DataFrame] | None, but got "
         "{'a': output 'table', 'b': output 'number'}, in which stands output 'number', which is int",
         None,
     ),

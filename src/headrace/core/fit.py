@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from types import EllipsisType, NoneType, UnionType
 from typing import Annotated, Any, Literal, Never, NewType, NoReturn, TypeVar, Union, get_args, get_origin
@@ -41,9 +43,22 @@ def show_type(declared: object) -> str:
     if origin is not None:
         return f"{show_type(origin)}[{', '.join(map(show_type, parts)) or '()'}]" if parts else show_type(origin)
     if isinstance(declared, type):
-        name = declared.__qualname__
-        return name if declared.__module__ in ("builtins", "typing") else f"{declared.__module__}.{name}"
+        return _show_class(declared)
     return str(getattr(declared, "__name__", None) or type(declared).__name__)
+
+
+def _show_class(kind: type) -> str:
+    """By the outermost package that has it by its name: ``polars.DataFrame``, wherever it is defined."""
+    name, module = kind.__qualname__, kind.__module__
+    if module in ("builtins", "typing"):
+        return name
+    parts = module.split(".")
+    for n_parts in range(1, len(parts)):
+        package = ".".join(parts[:n_parts])
+        with suppress(Exception):  # a package that imports its names when they are asked for may fail at it
+            if getattr(sys.modules.get(package), name, None) is kind:
+                return f"{package}.{name}"
+    return f"{module}.{name}"
 
 
 def _show_choice(value: object) -> str:
