@@ -22,39 +22,36 @@ from start_up import commands_to_time
 ROOT = HERE.parent
 
 
-def chains(n_rounds: int) -> str:
+def chains(n_rounds: int, folder: Path) -> str:
     """Every step computed and, where the tool keeps results, kept."""
-    with scratch_folder() as folder:
-        measured = measure_chains([*OURS, *PEERS], n_rounds=n_rounds, are_hits=False, folder=Path(folder))
+    measured = measure_chains([*OURS, *PEERS], n_rounds=n_rounds, are_hits=False, folder=folder)
     return "## A step, computed and kept\n\n" + steps_table(measured)
 
 
-def hits(n_rounds: int) -> str:
+def hits(n_rounds: int, folder: Path) -> str:
     """The same run again: every step is found."""
     contenders = [contender for contender in (*OURS, *PEERS) if contender.has_cache]
-    with scratch_folder() as folder:
-        measured = measure_chains(contenders, n_rounds=n_rounds, are_hits=True, folder=Path(folder))
+    measured = measure_chains(contenders, n_rounds=n_rounds, are_hits=True, folder=folder)
     return "## A step, found in the cache\n\n" + steps_table(measured)
 
 
-def growth(n_rounds: int) -> str:
+def growth(n_rounds: int, folder: Path) -> str:
     """Whether a step costs the same in a long chain as in a short one."""
     rows = []
     for are_hits in (False, True):
-        with scratch_folder() as folder:
-            measured = measure_chains(long_chains(), n_rounds=n_rounds, are_hits=are_hits, folder=Path(folder))
-        rows += [replace(found, name=f"{found.name}, {'all hits' if are_hits else 'computed'}") for found in measured]
+        kind = "all hits" if are_hits else "computed"
+        measured = measure_chains(long_chains(), n_rounds=n_rounds, are_hits=are_hits, folder=folder / kind)
+        rows += [replace(found, name=f"{found.name}, {kind}") for found in measured]
     return "## 100 and 5,000 steps\n\n" + growth_table(rows)
 
 
-def start(n_rounds: int) -> str:
+def start(n_rounds: int, folder: Path) -> str:
     """From a new process to its end."""
-    with scratch_folder() as folder:
-        measured = measure_commands(commands_to_time(Path(folder)), n_rounds=n_rounds)
+    measured = measure_commands(commands_to_time(folder), n_rounds=n_rounds)
     return "## Start\n\n" + start_table(measured)
 
 
-PARTS: dict[str, Callable[[int], str]] = {"chains": chains, "hits": hits, "growth": growth, "start": start}
+PARTS: dict[str, Callable[[int, Path], str]] = {"chains": chains, "hits": hits, "growth": growth, "start": start}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -125,9 +122,13 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     texts = []
-    for part in options.only:
-        note(f"--- {part}")
-        texts.append(PARTS[part](options.rounds))
+    # One folder for all, removed at the end: a file system that has just lost many files is slow to make new ones.
+    with scratch_folder() as scratch:
+        for part in options.only:
+            note(f"--- {part}")
+            folder = Path(scratch, part)
+            folder.mkdir()
+            texts.append(PARTS[part](options.rounds, folder))
     head = [
         "# Results",
         "How these are measured, and what they leave out: [benchmarks](README.md).",
