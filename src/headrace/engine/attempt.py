@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -152,16 +153,23 @@ class Workplace:
 
 def run_in_worker(request: Mapping[str, Any], report: Report) -> dict[str, Json]:
     """Execute an attempt in a process made for it alone, and return its `AttemptEnd` as plain data."""
-    from headrace.core.loader import install_loader
-
     attempt = Attempt(**request)
     target = Target.from_json(attempt.target)
-    store = open_store(attempt.store)
-    workshop = Workshop.open(Path(target.root), store.cache_dir)
+    store, workshop = opened(target, attempt.store)
     workplace = Workplace(target, store, attempt.parameters, attempt.folder, workshop, {})
-    enter(target)
-    install_loader(workplace.project, store.cache_dir / "bytecode")
     return run_attempt(attempt, workplace, report).to_json()
+
+
+@lru_cache(maxsize=1)
+def opened(target: Target, store: str) -> tuple[Store, Workshop]:
+    """The store and the project, with this process made ready to import from it. Imports nothing of it yet."""
+    from headrace.core.loader import install_loader
+
+    found = open_store(store)
+    workshop = Workshop.open(Path(target.root), found.cache_dir)
+    enter(target)
+    install_loader(workshop.project, found.cache_dir / "bytecode")
+    return found, workshop
 
 
 def run_attempt(attempt: Attempt, workplace: Workplace, report: Report) -> AttemptEnd:

@@ -120,8 +120,11 @@ class ForkServer:
         log: str | None = None,
         timeout_seconds: float | None = None,
         report: Report | None = None,
+        place: list[Any] | None = None,
     ) -> Any:
         """Call a function in a worker of its own and return its result.
+
+        ``place``: the target and the store that the next worker can be made ready for meanwhile.
 
         Raises `WorkerDiedError`, `CallTimedOutError` or `CancelledError`.
         """
@@ -136,6 +139,7 @@ class ForkServer:
                 "log": log,
                 "number": number,
                 "reports": report is not None,
+                **({"place": place} if place is not None else {}),
             }
             try:
                 self._send(message, [write])
@@ -272,6 +276,7 @@ class WorkerLauncher:
                 log=log,
                 timeout_seconds=timeout_seconds,
                 report=report,
+                place=[attempt.target, attempt.store],
             )
         except HeadraceError as error:
             outcome, failure = _ending(error, timeout_seconds)
