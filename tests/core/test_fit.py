@@ -66,6 +66,10 @@ class Names(list[str]):
     pass
 
 
+class Tagged(list[str], Generic[T]):
+    """Its argument is not that of its base."""
+
+
 @dataclass
 class Record:
     n: int
@@ -134,6 +138,7 @@ FITS: list[tuple[object, object]] = [
     (frozenset[int], abc.Set[int]),
     (list[list[bool]], list[abc.Sequence[int]]),
     (Names, list[str]),
+    (Tagged[int], list[str]),
     (Box[int], Box),
     (Box, Box[int]),
     (Box[bool], Box[int]),

@@ -76,6 +76,12 @@ class TestJson:
         text = PLAN.to_json()
         assert text == canonical(json.loads(text))
         assert text.isascii()
+        assert (
+            '"nodes":[{"id":"a","step":"flow:train","arguments":{"values":[]}},'
+            '{"id":"b","step":"flow:train","arguments":{"values":[{"$":"ref","node":"a","output":"output"}]},'
+            '"when":["a","more"]},'
+        ) in text
+        assert '"after":["a"]}],"outputs":{"model":["c","output"],"score":["c","more"]}}' in text
         assert list(json.loads(text)) == [
             *("headrace_plan", "digest", "pipeline", "target", "schedule"),
             *("parameters", "steps", "nodes", "outputs"),

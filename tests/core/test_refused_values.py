@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType, SimpleNamespace
@@ -53,6 +54,18 @@ class Extended(ByHand):
 @dataclass
 class Unset:
     n: int = field(init=False)
+
+
+class Loose(Enum):
+    """Makes members that have no name in the class."""
+
+    ONE = 1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        made = object.__new__(cls)
+        made._name_, made._value_ = "ONE", value
+        return made
 
 
 class Int(int):
@@ -181,6 +194,7 @@ REFUSED: list[tuple[str, Callable[[], object], str, str]] = [
         "use datetime.timezone or zoneinfo.ZoneInfo",
     ),
     ("more than its fields", lambda: Extended("1"), "holds 'more', which is not one of its fields", "make it a field"),
+    ("unnamed member", lambda: Loose(5), "is no named member of", "pass one of its members"),
     ("unset field", lambda: Unset(), "test_refused_values.Unset is not set", "give it a value"),
     ("long fraction", lambda: Fraction(10**5000, 3), "A Fraction cannot be written down: Exceeds the limit", ""),
     (

@@ -117,6 +117,13 @@ class Model(pydantic.BaseModel):
     count: int = pydantic.Field(1, alias="n")
 
 
+class Crossed(pydantic.BaseModel):
+    """Each field's alias is the other's name."""
+
+    a: int = pydantic.Field(alias="b")
+    b: int = pydantic.Field(alias="a")
+
+
 class Limits(pydantic.BaseModel):
     low: float = 0.0
 
@@ -255,6 +262,7 @@ VALUES: list[Any] = [
     Pair(1, 1.0),
     Model(name="a", n=2),
     Model(name="a", n=2, more=[1]),
+    Crossed(b=1, a=2),
     Limits(low=-0.0),
     Secret("TOKEN"),
     helper,
@@ -336,6 +344,14 @@ def test_sets_do_not_depend_on_the_order_of_their_members() -> None:
 
 def test_an_alias_is_the_member_that_it_names() -> None:
     assert encode(Colour.CRIMSON) == encode(Colour.RED)
+
+
+def test_flags_are_shown_by_their_names() -> None:
+    assert [encode(flags)["name"] for flags in (Access.READ, Access.READ | Access.RUN, Access(0))] == [
+        "READ",
+        "READ|RUN",
+        "0",
+    ]
 
 
 def test_what_a_dataclass_sets_beside_its_fields_is_set_again() -> None:
