@@ -109,8 +109,6 @@ def _in_base64(value: bytes) -> Iterator[bytes]:
     for encode in (b64encode, urlsafe_b64encode):
         for before in range(3):
             groups, rest = divmod(before + len(value), 3)
-            form = encode(bytes(before) + value)[(0, 2, 3)[before] : groups * 4 + rest]
-            if len(form) >= SHORTEST_MASKED:
-                yield form
+            yield encode(bytes(before) + value)[(0, 2, 3)[before] : groups * 4 + rest]
         yield encode(value).rstrip(b"=")
         yield encode(value)
