@@ -275,6 +275,9 @@ def _redirect(log: str | None) -> None:
     os.dup2(fd, 1)
     os.dup2(fd, 2)
     os.close(fd)
+    # Line by line, so that a log can be followed, and that a process which the step forks does not print again what
+    # was still waiting to be written.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 def preload(modules: list[str]) -> None:
