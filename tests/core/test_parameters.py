@@ -233,6 +233,7 @@ MISFITS: list[tuple[Any, object, str, str | None]] = [
     (list[int], "[1, ", "must be list[int], but got '[1, '", "give a list: as text, items between commas or JSON"),
     (list[int], 5, "must be list[int], but got 5, which is int", "give a list: as text"),
     (list[int], {1}, "must be list[int], but got {1}, which is set", "give a list: as text"),
+    (list[int] | None, "1,b", "must be list[int] | None, but got 'b' at p[1]", "give a whole number, such as 100"),
     (list[list[int]], [[1], [2, "x"]], "but got 'x' at p[1][1]", "give a whole number, such as 100"),
     (tuple[int, str], [1], "must be tuple[int, str], but got [1], which is list", "give 2 items"),
     (set[Any], [[1]], "must be set[Any], but got [[1]], which is list", "give items that can stand in a set"),

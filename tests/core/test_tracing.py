@@ -438,6 +438,19 @@ class TestNames:
 
         assert list(nodes(outer, project_root)) == ["broken.one", "one"]
 
+    def test_options_may_be_kept_and_used_often(self, project_root: Path) -> None:
+        kept = anything.options(after="one")
+
+        @pipeline
+        def flow() -> None:
+            first = one.options()
+            slow = anything.options(after=first())
+            slow(1)
+            slow(2)
+            kept(3)
+
+        assert list(nodes(flow, project_root)) == ["one", "anything", "anything-2", "anything-3"]
+
     def test_after_takes_what_there_is(self, project_root: Path) -> None:
         @pipeline
         def flow() -> None:
@@ -556,37 +569,3 @@ def test_threads_that_trace_do_not_meet(project_root: Path) -> None:
     for thread in threads:
         thread.join()
     assert set(map(tuple, found.values())) == {("one", *(f"one-{number}" for number in range(2, 201)))}
-
-
-@pytest.mark.parametrize("n", [5000])
-class TestLarge:
-    """No recursion over graphs."""
-
-    def test_a_chain(self, n: int, project_root: Path) -> None:
-        @pipeline
-        def flow() -> Any:
-            value: Any = one()
-            for _ in range(n - 1):
-                value = anything(value)
-            return value
-
-        plan = of(flow, project_root).plan
-        assert len(plan.nodes) == n
-        assert plan.outputs["output"].node == f"anything-{n - 1}"
-
-    def test_a_fan(self, n: int, project_root: Path) -> None:
-        @pipeline
-        def flow() -> Any:
-            value = one()
-            return anything([anything(value) for _ in range(n)])
-
-        plan = of(flow, project_root).plan
-        assert len(plan.nodes[-1].upstream()) == n
-
-    def test_a_chain_by_names_given_backwards(self, n: int, project_root: Path) -> None:
-        @pipeline
-        def flow() -> None:
-            for index in range(n):
-                one.options(name=f"n{index}", after=[f"n{index + 1}"] if index < n - 1 else [])()
-
-        assert [node.id for node in of(flow, project_root).plan.nodes] == [f"n{index}" for index in reversed(range(n))]

@@ -315,6 +315,11 @@ def options_without_the_call() -> None:
     add(number.options(name="n"))  # !
 
 
+def options_and_nothing_else() -> None:
+    number()
+    report.options(after="number")  # !
+
+
 def a_pipeline_itself() -> None:
     add(INNER)  # !
 
@@ -492,6 +497,11 @@ CASES: list[tuple[Callable[[], object], str, str | None]] = [
     (
         options_without_the_call,
         "takes 'a' as int, but got <step 'number' with options>, which is",
+        ".options(…) is followed by the call itself: step.options(…)(argument)",
+    ),
+    (
+        options_and_nothing_else,
+        "<step 'report' with options> is not called, so pipeline 'flow' has no such node",
         ".options(…) is followed by the call itself: step.options(…)(argument)",
     ),
     (a_pipeline_itself, "takes 'a' as int, but got <pipeline 'inner'>, which is", "call it, and pass what it gives"),

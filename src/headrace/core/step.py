@@ -177,7 +177,11 @@ class Step(Generic[P, R]):
         name
             The node's name in place of the step's: letters, digits, ``_`` and ``-``.
         """
-        return Configured(self, when, after, name)
+        configured = Configured(self, when, after, name)
+        tracer = current_tracer()
+        if tracer is not None:
+            tracer.expect_call(configured)
+        return configured
 
     def __reduce__(self) -> str:
         """Pickled by its name, as a function is."""
@@ -197,9 +201,11 @@ class Configured(Generic[P, R]):
         self._when = when
         self._after = after
         self._name = name
+        self.is_called = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or add a node with these options."""
+        self.is_called = True
         tracer = current_tracer()
         if tracer is not None:
             options = {"when": self._when, "after": self._after, "name": self._name}

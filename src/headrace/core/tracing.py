@@ -23,13 +23,15 @@ from headrace.core.traced_step import Formats, TracedStep, describe
 from headrace.core.values import Json, check_importable, encode
 
 if TYPE_CHECKING:
-    from headrace.core.step import Step
+    from headrace.core.step import Configured, Step
 
 Dependency = object
 """What ``after=`` takes: outputs and nodes' names, one or several. (To a type checker an output is what it will be.)"""
 
 DEEPEST_PIPELINE = 20
 """How deep pipelines may stand in one another: one that calls itself would not end."""
+
+_CALL_FOLLOWS = ".options(…) is followed by the call itself: step.options(…)(argument)"
 
 _TRACER: ContextVar[Tracer | None] = ContextVar("headrace_tracer", default=None)
 
@@ -51,16 +53,31 @@ class Tracer:
     _ids: dict[int, TracedStep] = field(default_factory=dict)
     _counts: dict[str, int] = field(default_factory=dict)
     _awaited: list[tuple[str, str, tuple[str, int]]] = field(default_factory=list)
+    _expected: list[tuple[Configured[..., Any], tuple[str, int]]] = field(default_factory=list)
     _prefix: str = ""
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Make this the tracer that steps report to; at the end, see to it that nodes named in ``after=`` are there."""
+        """Make this the tracer that steps report to; at the end, see to it that what was promised is there."""
         token = _TRACER.set(self)
         try:
             yield
         finally:
             _TRACER.reset(token)
+        self._check_promises()
+
+    def expect_call(self, configured: Configured[..., Any]) -> None:
+        """Take note of options that were given: without the call that follows, there would silently be no node."""
+        self._expected.append((configured, caller(self.root)))
+
+    def _check_promises(self) -> None:
+        for configured, (file, line) in self._expected:
+            if not configured.is_called:
+                raise DefinitionError(
+                    f"{configured!r} is not called, so pipeline {self.pipeline!r} has no such node",
+                    where=f"{shown_file(file, self.root)}:{line}",
+                    hint=_CALL_FOLLOWS,
+                )
         for name, node_id, (file, line) in self._awaited:
             if name not in self.nodes:
                 raise DefinitionError(
@@ -356,7 +373,7 @@ def _misfit_hint(value: object, misfit: Handle | None) -> str | None:
     if hasattr(value, "__headrace_step__") or hasattr(value, "__headrace_pipeline__"):
         return "call it, and pass what it gives"
     if hasattr(value, "__headrace_options__"):
-        return ".options(…) is followed by the call itself: step.options(…)(argument)"
+        return _CALL_FOLLOWS
     return None
 
 
