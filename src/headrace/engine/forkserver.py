@@ -229,7 +229,8 @@ def warm_up(place: list[Any] | None) -> None:
 
 def _send_all(line: socket.socket, data: bytes, fd: int) -> None:
     sent = socket.send_fds(line, [data], [fd])
-    line.sendall(data[sent:])
+    if sent < len(data):  # who has all may have hung up: to send nothing more would be an error then
+        line.sendall(data[sent:])
 
 
 def _receive_call(line: socket.socket) -> tuple[dict[str, Any], int] | None:
