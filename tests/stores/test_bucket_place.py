@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from headrace.core.caches import cache_root
 from headrace.core.errors import StoreError, StoreFullError, StoreReadOnlyError
 from headrace.stores.bucket import BucketStore
 from headrace.stores.bucket_fault import BucketFault, explain_fault, fault_of
-from headrace.core.caches import cache_root
 from headrace.stores.bucket_place import BucketPlace, endpoint, profile_settings
 from headrace.stores.open import open_store
 
