@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
 import functools
 import io
 import json
@@ -20,8 +21,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
+from sklearn.utils import all_estimators
 
 from headrace.core.errors import ValueCodecError
 from headrace.core.values import DEEPEST, canonical, decode, encode
@@ -257,3 +260,25 @@ def test_a_fitted_estimator_is_refused(wrap: Callable[[Any], Any]) -> None:
     with pytest.raises(ValueCodecError, match="fitted cannot be a value in a plan") as caught:
         encode({"model": fitted})
     assert caught.value.hint == "return it from a step and pass that output, or pass sklearn.base.clone(...) of it"
+
+
+class Smoothed(BaseEstimator):  # type: ignore[misc]
+    """A parameter's name ends as what is learned does: ``lambda`` is a word of Python's."""
+
+    def __init__(self, lambda_: float = 1.0) -> None:
+        self.lambda_ = lambda_
+
+
+def test_a_parameter_that_ends_like_learned_state_is_none() -> None:
+    assert through_json(Smoothed(0.5)).lambda_ == 0.5
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_no_estimator_of_scikit_learn_counts_as_fitted_before_it_is() -> None:
+    made = []
+    for name, kind in all_estimators():
+        with contextlib.suppress(TypeError):  # those that need arguments
+            made.append((name, kind()))
+    assert len(made) > 150
+    for name, estimator in made:
+        assert type(through_json(estimator)) is type(estimator), name

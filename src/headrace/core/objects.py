@@ -29,8 +29,9 @@ def take_apart(value: Any) -> tuple[str, Mapping[str, object]] | None:
     if hasattr(kind, "__pydantic_fields__"):
         return "pydantic", _model_fields(value)
     if callable(getattr(value, "get_params", None)) and callable(getattr(value, "set_params", None)):
-        _refuse_fitted(value)
-        return "estimator", value.get_params(deep=False)
+        parameters = value.get_params(deep=False)
+        _refuse_fitted(value, parameters)
+        return "estimator", parameters
     return None
 
 
@@ -92,14 +93,10 @@ def _make_model(kind: Any, found: Mapping[str, Any]) -> Any:
     return model
 
 
-def _refuse_fitted(value: Any) -> None:
-    is_fitted = getattr(value, "__sklearn_is_fitted__", None)
-    learned = [name for name in getattr(value, "__dict__", ()) if name.endswith("_") and not name.startswith("_")]
-    try:
-        fitted = bool(learned) if is_fitted is None else is_fitted()
-    except Exception:  # noqa: BLE001 - an estimator of estimators asks what it was given, which may be anything
-        fitted = bool(learned)
-    if fitted:
+def _refuse_fitted(value: Any, parameters: Mapping[str, object]) -> None:
+    held = [name for name in getattr(value, "__dict__", ()) if name.endswith("_") and not name.startswith("_")]
+    is_fitted = getattr(value, "__sklearn_is_fitted__", lambda: True)
+    if set(held) - set(parameters) and is_fitted():  # one that learns nothing says that it is fitted, always
         raise ValueCodecError(
             f"A {_title(type(value))} that is fitted cannot be a value in a plan, which keeps its parameters alone",
             hint="return it from a step and pass that output, or pass sklearn.base.clone(...) of it",
