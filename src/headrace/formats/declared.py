@@ -22,6 +22,9 @@ def unwrap(declared: object) -> tuple[object, tuple[object, ...]]:
             declared = declared.__supertype__
         elif type(declared).__name__ == "TypeAliasType":
             declared = declared.__value__  # type: ignore[attr-defined]
+        elif type(get_origin(declared)).__name__ == "TypeAliasType":  # a generic alias with its arguments: NumPy 2.5's
+            value = get_origin(declared).__value__  # type: ignore[union-attr]
+            declared = value[get_args(declared)] if getattr(value, "__parameters__", ()) else value
         elif get_origin(declared) in (typing.Final, typing.ClassVar, typing.Required, typing.NotRequired):
             declared = get_args(declared)[0]
         else:
