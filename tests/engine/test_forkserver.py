@@ -124,17 +124,6 @@ def test_the_engine_s_imports_stay_light(tmp_path: Path) -> None:
     assert done.stdout == "\n"
 
 
-def test_a_worker_that_is_killed_while_it_stands_by_is_replaced(servers: list[ForkServer]) -> None:
-    from headrace.engine.process import descendants
-
-    server = start(servers)
-    server.call("test_forkserver:do", "answer = 1")
-    for turn in range(5):
-        for pid in descendants(server._process.pid):
-            os.kill(pid, signal.SIGKILL)
-        assert server.call("test_forkserver:do", f"answer = {turn}") == turn
-
-
 def test_each_call_has_a_process_of_its_own(servers: list[ForkServer]) -> None:
     server = start(servers)
     pids = [server.call("test_forkserver:do", "import os\nanswer = os.getpid()") for _ in range(20)]

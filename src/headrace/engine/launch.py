@@ -46,10 +46,6 @@ PRELOADABLE: Mapping[str, tuple[str, ...]] = {
 """By distribution, the modules that were shown to survive a fork (`tests/engine/test_forkserver.py`)."""
 
 
-MOST_STILLBORN = 2
-"""How many workers that end before they begin are passed over."""
-
-
 class Launcher(Protocol):
     """Executes attempts. `run` may be called from several threads at once.
 
@@ -69,10 +65,9 @@ class Launcher(Protocol):
 class WorkerDiedError(HeadraceError):
     """A worker ended without saying how."""
 
-    def __init__(self, status: int, is_out_of_memory: bool = False, *, has_started: bool = True) -> None:
+    def __init__(self, status: int, is_out_of_memory: bool = False) -> None:
         self.status = status
         self.is_out_of_memory = is_out_of_memory
-        self.has_started = has_started
         super().__init__(f"The worker {_describe_status(status)}")
 
 
@@ -125,34 +120,25 @@ class ForkServer:
         log: str | None = None,
         timeout_seconds: float | None = None,
         report: Report | None = None,
-        place: list[Any] | None = None,
     ) -> Any:
         """Call a function in a worker of its own and return its result.
 
-        ``place``: the target and the store that the next worker can be made ready for meanwhile.
-
         Raises `WorkerDiedError`, `CallTimedOutError` or `CancelledError`.
         """
-        message = {"call": function, "request": request, "log": log, "reports": report is not None}
-        if place is not None:
-            message["place"] = place
-        for _ in range(MOST_STILLBORN):
-            try:
-                return self._call_once(message, timeout_seconds, report)
-            except WorkerDiedError as error:
-                # A worker that was killed while it stood by has done nothing: the call goes to another.
-                if error.has_started or self._process.poll() is not None:
-                    raise
-        return self._call_once(message, timeout_seconds, report)
-
-    def _call_once(self, message: dict[str, Any], timeout_seconds: float | None, report: Report | None) -> Any:
         read, write = os.pipe()
         number = next(self._numbers)
         self._under_way[number] = None
         kills_before = count_out_of_memory_kills()
         try:
+            message = {
+                "call": function,
+                "request": request,
+                "log": log,
+                "number": number,
+                "reports": report is not None,
+            }
             try:
-                self._send({**message, "number": number}, [write])
+                self._send(message, [write])
             finally:
                 os.close(write)
             return self._await(number, read, timeout_seconds, report, kills_before)
@@ -175,7 +161,7 @@ class ForkServer:
                 continue
             if message is None:
                 self._process.poll()
-                raise self._ended(number, -signal.SIGKILL, timed_out, kills_before)
+                raise self._ended(-signal.SIGKILL, timed_out, kills_before)
             if "pid" in message:
                 self._under_way[number] = message["pid"]
             elif "progress" in message and report is not None:
@@ -185,15 +171,15 @@ class ForkServer:
             elif "refused" in message:
                 raise HeadraceError(message["refused"], hint="lower --workers")
             elif "exit" in message:
-                raise self._ended(number, message["exit"], timed_out, kills_before)
+                raise self._ended(message["exit"], timed_out, kills_before)
 
-    def _ended(self, number: int, status: int, timed_out: bool, kills_before: int) -> HeadraceError:
+    def _ended(self, status: int, timed_out: bool, kills_before: int) -> HeadraceError:
         if self._is_cancelled:
             return CancelledError("The run was cancelled")
         if timed_out:
             return CallTimedOutError("The time limit was over")
         is_out_of_memory = status == -signal.SIGKILL and count_out_of_memory_kills() > kills_before
-        return WorkerDiedError(status, is_out_of_memory, has_started=self._under_way[number] is not None)
+        return WorkerDiedError(status, is_out_of_memory)
 
     def kill(self, number: int) -> None:
         """Kill the worker of a call, with all that it started."""
@@ -286,7 +272,6 @@ class WorkerLauncher:
                 log=log,
                 timeout_seconds=timeout_seconds,
                 report=report,
-                place=[attempt.target, attempt.store],
             )
         except HeadraceError as error:
             outcome, failure = _ending(error, timeout_seconds)
