@@ -396,7 +396,7 @@ def test_a_step_costs_few_requests(server: str, url: str, tmp_path: Path, monkey
             trouble.passed.clear()
             headrace.run("flow.py:flow", {"factor": factor}, folder=folder, store=url, workers=1)
             counts.append(len(trouble.passed))
-    a_hit, an_execution = 2 + 1, 12 + 1  # three of them to look again, under the lease
+    a_hit, an_execution = 2 + 1, 11 + 1  # two of them to look again, under the lease
     assert counts[1] - counts[2] == an_execution - a_hit - 1  # a plan that is there already is asked for its size
     records = [passed for passed in trouble.passed if "/actions/" in passed.path or "/nodes/" in passed.path]
     assert len(records) == 3 * 2
