@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from headrace.engine.launch import PRELOADABLE, CallTimedOutError, ForkServer, WorkerDiedError
+from headrace.engine.launch import PRELOADABLE, CallTimedOutError, CancelledError, ForkServer, WorkerDiedError
 
 WORK = {
     "numpy": "import numpy\nanswer = float((numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum())",
@@ -122,6 +122,55 @@ def test_the_engine_s_imports_stay_light(tmp_path: Path) -> None:
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def test_a_worker_that_is_killed_while_it_stands_by_is_replaced(servers: list[ForkServer]) -> None:
+    from headrace.engine.process import descendants
+
+    server = start(servers)
+    server.call("test_forkserver:do", "answer = 1")
+    for turn in range(5):
+        for pid in descendants(server._process.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert server.call("test_forkserver:do", f"answer = {turn}") == turn
+
+
+LEAVERS = """
+import os, signal, subprocess, sys
+from headrace.engine.process import adopt_orphans, descendants, kill_children
+adopt_orphans()
+sleeper = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+for _ in range(40):
+    read, write = os.pipe()
+    workers = []
+    for _ in range(3):
+        if (pid := os.fork()) == 0:
+            subprocess.Popen(sleeper, start_new_session=True)
+            os.write(write, b".")
+            signal.pause()
+        workers.append(pid)
+    for _ in workers:
+        os.read(read, 1)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    kill_children()  # while they die, each with a process in a session of its own
+    assert not list(descendants(os.getpid()))
+"""
+
+
+def test_what_a_dying_process_leaves_behind_is_found() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVERS], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_after_a_cancellation_no_call_begins(servers: list[ForkServer], tmp_path: Path) -> None:
+    server = start(servers)
+    server.call("test_forkserver:do", "answer = 1")
+    server.cancel()
+    with pytest.raises(CancelledError, match="The run was cancelled"):
+        server.call("test_forkserver:do", f"open({str(tmp_path / 'begun')!r}, 'w')\nanswer = 1")
+    server.close()
+    assert not (tmp_path / "begun").exists()
 
 
 def test_each_call_has_a_process_of_its_own(servers: list[ForkServer]) -> None:

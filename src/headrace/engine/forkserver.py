@@ -1,13 +1,14 @@
 """The fork server: a warm process that forks a worker for each attempt.
 
-It is single-threaded, imports what it is told to preload and never a user's module. It leads a session of its own, so a
-Ctrl-C at the terminal reaches the engine alone. When the engine is gone (its socket ends), the server kills the process
-group of every worker and all that they left behind, and ends. A worker is killed by the kernel when the server ends.
+The server is single-threaded, imports what it is told to preload and never a user's module. It leads a session of its
+own, so a Ctrl-C at the terminal reaches the engine alone. When the engine is gone (its socket ends), the server kills
+the process group of every worker and all that they left behind, and ends. A worker is killed by the kernel when the
+server ends. One worker stands by, forked and warmed up while the one before it works: each makes one call and ends.
 
-Messages from the engine, each with the write end of a pipe as a file descriptor::
+Messages from the engine::
 
-    {"call": "module:function", "request": …, "log": path or null}     fork a worker
-    {"kill": number}                                                  kill the worker of that call
+    {"call": "module:function", "request": …, "log": path or null, …}    make a call; with the write end of a pipe
+    {"kill": number}                                                     kill the worker of that call
 
 Messages in the call's pipe: ``{"pid": …}`` and ``{"progress": […]}`` and ``{"end": …}`` from the worker, ``{"exit":
 status}`` from the server once the worker has ended and its group is gone.
@@ -22,13 +23,13 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.engine import frames
 from headrace.engine.process import (
     adopt_orphans,
     die_with_parent,
-    kill_descendants,
+    kill_children,
     kill_group,
     n_threads,
     open_log,
@@ -60,12 +61,22 @@ away what it spilled to the disk, and its pool is not started by the import (`te
 """
 
 
+class Spare(NamedTuple):
+    """A worker that stands by: forked ahead, so that a call need not wait for that. ``line`` brings it its call."""
+
+    pid: int
+    line: socket.socket
+
+
 class Server:
-    """The server's state: its socket, and the workers under way by process id."""
+    """The server's state: its socket, the workers under way by process id, and one that stands by."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, tuple[int, int]] = {}  # pid: (call number, pipe)
+        self._spare: Spare | None = None
+        self._is_spare_due = False  # after a call only: one that keeps dying isn't forked over and over
+        self._place: list[Any] | None = None
         self._buffer = bytearray()
         self._fds: list[int] = []
 
@@ -88,12 +99,16 @@ class Server:
                         with suppress(BlockingIOError):
                             os.read(wake_read, 4096)
                 self._reap()
+                if self._is_spare_due:
+                    self._is_spare_due = False
+                    with suppress(OSError):
+                        self._spare = self._new_spare()
 
     def close(self) -> None:
         """Kill all workers, their groups and what they left behind."""
         for pid in self._workers:
             kill_group(pid)
-        kill_descendants(os.getpid())
+        kill_children()
 
     def _receive(self) -> bool:
         try:
@@ -104,19 +119,9 @@ class Server:
             return False
         self._buffer += data
         self._fds += fds
-        while (message := self._take()) is not None:
+        while (message := frames.take(self._buffer)) is not None:
             self._handle(message)
         return True
-
-    def _take(self) -> Any:
-        if len(self._buffer) < frames.HEAD_BYTES:
-            return None
-        end = frames.HEAD_BYTES + int.from_bytes(self._buffer[: frames.HEAD_BYTES], "big")
-        if len(self._buffer) < end:
-            return None
-        body = bytes(self._buffer[frames.HEAD_BYTES : end])
-        del self._buffer[:end]
-        return json.loads(body)
 
     def _handle(self, message: dict[str, Any]) -> None:
         if "call" in message:
@@ -127,21 +132,39 @@ class Server:
                     kill_group(pid)
 
     def _fork(self, message: dict[str, Any], pipe: int) -> None:
-        try:
-            pid = os.fork()
-        except OSError as error:
-            with suppress(OSError):
-                frames.send(pipe, {"refused": f"no process could be started: {error}"})
-            os.close(pipe)
+        """Hand a call to the worker that stands by, or to a new one."""
+        self._place = message.get("place", self._place)
+        for _ in range(2):
+            try:
+                spare = self._spare or self._new_spare()
+            except OSError as error:
+                with suppress(OSError):
+                    frames.send(pipe, {"refused": f"no process could be started: {error}"})
+                break
+            self._spare = None
+            with spare.line:
+                try:
+                    _send_all(spare.line, frames.pack(message), pipe)
+                except OSError:
+                    continue  # it was killed while it stood by
+            self._workers[spare.pid] = (message["number"], pipe)
+            self._is_spare_due = True
             return
+        os.close(pipe)
+
+    def _new_spare(self) -> Spare:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
         if pid == 0:
-            self._become_worker(message, pipe)
+            ours.close()
+            self._become_worker(theirs)
+        theirs.close()
         with suppress(ProcessLookupError, PermissionError):
             os.setpgid(pid, pid)
-        self._workers[pid] = (message["number"], pipe)
+        return Spare(pid, ours)
 
-    def _become_worker(self, message: dict[str, Any], pipe: int) -> None:
-        """Turn the forked process into a worker. Never returns."""
+    def _become_worker(self, line: socket.socket) -> None:
+        """Turn the forked process into a worker, which waits for its one call. Never returns."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -152,9 +175,13 @@ class Server:
             self._control.close()
             for _, other in self._workers.values():
                 os.close(other)
-            _redirect(message["log"])
-            frames.send(pipe, {"pid": os.getpid()})
-            work(message, pipe)
+            warm_up(self._place)
+            call = _receive_call(line)
+            if call is not None:
+                message, pipe = call
+                _redirect(message["log"])
+                frames.send(pipe, {"pid": os.getpid()})
+                work(message, pipe)
             status = 0
         finally:
             os._exit(status)
@@ -167,12 +194,59 @@ class Server:
                 return
             if pid == 0:
                 return
+            if self._spare is not None and pid == self._spare.pid:
+                self._spare.line.close()
+                self._spare = None
             worker = self._workers.pop(pid, None)
             if worker is not None:
                 kill_group(pid)
                 with suppress(OSError):
                     frames.send(worker[1], {"exit": os.waitstatus_to_exitcode(status)})
                 os.close(worker[1])
+
+
+def warm_up(place: list[Any] | None) -> None:
+    """Touch what every call uses: the first touch copies the pages that the worker shares with the server.
+
+    ``place``: the target and the store of the last attempt, which are most likely those of the next.
+    """
+    import inspect
+    import typing
+
+    from headrace.core.artifact import Artifact
+    from headrace.core.key import KeyParts
+    from headrace.formats.registry import find_format
+
+    inspect.signature(Artifact.of)
+    typing.get_type_hints(Artifact)
+    find_format(dict[str, int])
+    json.loads(json.dumps(KeyParts({}, {"a": [1, {}]}, {}, {}).to_json()))
+    if place is not None:
+        from headrace.engine.attempt import opened
+        from headrace.engine.target import Target
+
+        with suppress(Exception):  # whatever it is, the attempt meets it again, and says so
+            opened(Target.from_json(place[0]), place[1])
+
+
+def _send_all(line: socket.socket, data: bytes, fd: int) -> None:
+    sent = socket.send_fds(line, [data], [fd])
+    if sent < len(data):  # who has all may have hung up: to send nothing more would be an error then
+        line.sendall(data[sent:])
+
+
+def _receive_call(line: socket.socket) -> tuple[dict[str, Any], int] | None:
+    """The call that a worker waits for, and its pipe; None when the server is gone."""
+    buffer, pipes = bytearray(), []
+    with line:
+        while True:
+            data, fds, _, _ = socket.recv_fds(line, 1 << 16, 1)
+            if not data:
+                return None
+            buffer += data
+            pipes += fds
+            if (message := frames.take(buffer)) is not None:
+                return message, pipes[0]
 
 
 def work(message: dict[str, Any], pipe: int) -> None:

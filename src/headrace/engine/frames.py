@@ -26,6 +26,18 @@ def send(fd: int, message: Json) -> None:
         data = data[os.write(fd, data) :]
 
 
+def take(buffer: bytearray) -> Any:
+    """Take the first message out of what has come so far; None when it is not whole yet."""
+    if len(buffer) < HEAD_BYTES:
+        return None
+    end = HEAD_BYTES + int.from_bytes(buffer[:HEAD_BYTES], "big")
+    if len(buffer) < end:
+        return None
+    body = bytes(buffer[HEAD_BYTES:end])
+    del buffer[:end]
+    return json.loads(body)
+
+
 class Reader:
     """Reads messages from a pipe."""
 
@@ -39,7 +51,7 @@ class Reader:
         Raises ``TimeoutError`` when none has come whole by ``deadline`` (on ``time.monotonic``'s clock).
         """
         while True:
-            message = self._take()
+            message = take(self._buffer)
             if message is not None:
                 return message
             if deadline is not None:
@@ -52,13 +64,3 @@ class Reader:
             if not data:
                 return None
             self._buffer += data
-
-    def _take(self) -> Any:
-        if len(self._buffer) < HEAD_BYTES:
-            return None
-        length = int.from_bytes(self._buffer[:HEAD_BYTES], "big")
-        if len(self._buffer) < HEAD_BYTES + length:
-            return None
-        body = bytes(self._buffer[HEAD_BYTES : HEAD_BYTES + length])
-        del self._buffer[: HEAD_BYTES + length]
-        return json.loads(body)

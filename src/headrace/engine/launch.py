@@ -46,6 +46,10 @@ PRELOADABLE: Mapping[str, tuple[str, ...]] = {
 """By distribution, the modules that were shown to survive a fork (`tests/engine/test_forkserver.py`)."""
 
 
+MOST_STILLBORN = 2
+"""How many workers that end before they begin are passed over."""
+
+
 class Launcher(Protocol):
     """Executes attempts. `run` may be called from several threads at once.
 
@@ -65,9 +69,10 @@ class Launcher(Protocol):
 class WorkerDiedError(HeadraceError):
     """A worker ended without saying how."""
 
-    def __init__(self, status: int, is_out_of_memory: bool = False) -> None:
+    def __init__(self, status: int, is_out_of_memory: bool = False, *, has_started: bool = True) -> None:
         self.status = status
         self.is_out_of_memory = is_out_of_memory
+        self.has_started = has_started
         super().__init__(f"The worker {_describe_status(status)}")
 
 
@@ -120,25 +125,34 @@ class ForkServer:
         log: str | None = None,
         timeout_seconds: float | None = None,
         report: Report | None = None,
+        place: list[Any] | None = None,
     ) -> Any:
         """Call a function in a worker of its own and return its result.
 
+        ``place``: the target and the store that the next worker can be made ready for meanwhile.
+
         Raises `WorkerDiedError`, `CallTimedOutError` or `CancelledError`.
         """
+        message = {"call": function, "request": request, "log": log, "reports": report is not None}
+        if place is not None:
+            message["place"] = place
+        for _ in range(MOST_STILLBORN):
+            try:
+                return self._call_once(message, timeout_seconds, report)
+            except WorkerDiedError as error:
+                # A worker that was killed while it stood by has done nothing: the call goes to another.
+                if error.has_started or self._process.poll() is not None:
+                    raise
+        return self._call_once(message, timeout_seconds, report)
+
+    def _call_once(self, message: dict[str, Any], timeout_seconds: float | None, report: Report | None) -> Any:
         read, write = os.pipe()
         number = next(self._numbers)
         self._under_way[number] = None
         kills_before = count_out_of_memory_kills()
         try:
-            message = {
-                "call": function,
-                "request": request,
-                "log": log,
-                "number": number,
-                "reports": report is not None,
-            }
             try:
-                self._send(message, [write])
+                self._send({**message, "number": number}, write)
             finally:
                 os.close(write)
             return self._await(number, read, timeout_seconds, report, kills_before)
@@ -161,7 +175,7 @@ class ForkServer:
                 continue
             if message is None:
                 self._process.poll()
-                raise self._ended(-signal.SIGKILL, timed_out, kills_before)
+                raise self._ended(number, -signal.SIGKILL, timed_out, kills_before)
             if "pid" in message:
                 self._under_way[number] = message["pid"]
             elif "progress" in message and report is not None:
@@ -171,32 +185,35 @@ class ForkServer:
             elif "refused" in message:
                 raise HeadraceError(message["refused"], hint="lower --workers")
             elif "exit" in message:
-                raise self._ended(message["exit"], timed_out, kills_before)
+                raise self._ended(number, message["exit"], timed_out, kills_before)
 
-    def _ended(self, status: int, timed_out: bool, kills_before: int) -> HeadraceError:
+    def _ended(self, number: int, status: int, timed_out: bool, kills_before: int) -> HeadraceError:
         if self._is_cancelled:
             return CancelledError("The run was cancelled")
         if timed_out:
             return CallTimedOutError("The time limit was over")
         is_out_of_memory = status == -signal.SIGKILL and count_out_of_memory_kills() > kills_before
-        return WorkerDiedError(status, is_out_of_memory)
+        return WorkerDiedError(status, is_out_of_memory, has_started=self._under_way[number] is not None)
 
     def kill(self, number: int) -> None:
         """Kill the worker of a call, with all that it started."""
-        with suppress(OSError):
-            self._send({"kill": number}, [])
+        with suppress(WorkerDiedError):  # then the server is gone, and the kernel has killed it
+            self._send({"kill": number})
 
     def cancel(self) -> None:
-        """Kill all workers."""
-        self._is_cancelled = True
+        """Kill all workers. What is called later ends at once."""
+        with self._lock:  # a call is sent before, and killed below, or not sent any more
+            self._is_cancelled = True
         for number in list(self._under_way):
             self.kill(number)
 
-    def _send(self, message: Any, fds: list[int]) -> None:
+    def _send(self, message: Any, pipe: int | None = None) -> None:
         data = frames.pack(message)
         with self._lock:
+            if self._is_cancelled and pipe is not None:
+                raise CancelledError("The run was cancelled")
             try:
-                sent = socket.send_fds(self._control, [data], fds) if fds else self._control.send(data)
+                sent = self._control.send(data) if pipe is None else socket.send_fds(self._control, [data], [pipe])
                 if sent < len(data):
                     self._control.sendall(data[sent:])
             except (BrokenPipeError, ConnectionResetError):
@@ -272,6 +289,7 @@ class WorkerLauncher:
                 log=log,
                 timeout_seconds=timeout_seconds,
                 report=report,
+                place=None if "://" in attempt.store else [attempt.target, attempt.store],
             )
         except HeadraceError as error:
             outcome, failure = _ending(error, timeout_seconds)

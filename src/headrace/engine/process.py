@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -87,11 +88,27 @@ def descendants(pid: int) -> Iterator[int]:
             waiting.extend(children)
 
 
-def kill_descendants(pid: int) -> None:
-    """Kill everything below a process."""
-    for child in list(descendants(pid)):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(child, signal.SIGKILL)
+def kill_children(within_seconds: float = 10.0) -> None:
+    """Kill everything below this process, and take note of each death.
+
+    What a dying process leaves behind has no place in the tree for an instant, until this process has adopted it
+    (`adopt_orphans`): so it looks again until nothing is left, or until ``within_seconds`` are over.
+    """
+    deadline = time.monotonic() + within_seconds
+    while (below := list(descendants(os.getpid()))) and time.monotonic() < deadline:
+        for pid in below:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        while _reap_one():
+            pass
+        time.sleep(0.001)
+
+
+def _reap_one() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
 
 
 def kill_session(session: int) -> None:
