@@ -53,6 +53,7 @@ def test_as_scikit_learn_says(case: list[tuple[int, float]], threshold: float) -
         "accuracy_at_half": theirs.accuracy_score(labels, scores >= 0.5),
         "f1_at_half": theirs.f1_score(labels, scores >= 0.5),
         "positive_rate": labels.mean(),
+        "skill": theirs.r2_score(labels, scores),
     }
     assert found == pytest.approx(expected, abs=1e-12)
 

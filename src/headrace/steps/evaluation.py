@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,11 +21,13 @@ from headrace.steps.metrics import (
     calibration_error,
     confusion,
     log_loss,
-    metrics_of,
     rates,
+    skill,
 )
-from headrace.steps.model import Model, labels_of
+from headrace.steps.model import Model
+from headrace.steps.scoring import confusion_counts, measured
 from headrace.steps.tables import collect, need_columns, scan
+from headrace.steps.targets import Target, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +71,8 @@ class Group:
     value: str
     """``(missing)`` for rows without a value, ``(other)`` for those of rare ones together."""
     n_rows: int
-    n_positive: int
+    n_positive: int | None
+    """None unless there are two labels."""
     metrics: dict[str, float]
     """AUC and average precision are NaN where the group has one class only."""
 
@@ -80,18 +84,23 @@ class Evaluation:
     __headrace_one_value__: ClassVar[bool] = True
 
     target: str
-    positive: str
+    positive: str | None
     n_rows: int
-    n_positive: int
-    threshold: float
+    n_positive: int | None
+    threshold: float | None
+    """These and the next are None or empty unless there are two labels."""
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     """95 % confidence intervals of the metrics, by bootstrap percentiles."""
-    confusion: Confusion
+    confusion: Confusion | None
     calibration: tuple[CalibrationBin, ...]
     curve: tuple[CurvePoint, ...]
     """The ROC and precision-recall curves, from the highest threshold to the lowest, at most 101 points."""
     groups: tuple[Group, ...]
+    task: Task = "binary"
+    labels: tuple[str, ...] = ()
+    counts: tuple[tuple[int, ...], ...] = ()
+    """Of several labels, how many rows of each (down) are said to be what (across), in the labels' order."""
 
 
 @step
@@ -110,6 +119,8 @@ def evaluate(
     Metrics by name, each with its formula in `headrace.steps.metrics`: ``auc``, ``average_precision``, ``log_loss``,
     ``brier``, ``calibration_error``; at the model's threshold ``accuracy``, ``balanced_accuracy``, ``precision``,
     ``recall``, ``f1``, ``selection_rate``; at one half ``accuracy_at_half``, ``f1_at_half``; and ``positive_rate``.
+    Several labels and numbers have those of `headrace.steps.scoring`. ``skill`` and, for numbers, ``r2`` say how much
+    of the error of the best constant guess the model removes: 0 is no better than a guess.
 
     Intervals: rows are drawn with replacement ``n_bootstraps`` times, and the 2.5th and 97.5th percentiles of each
     metric taken (Efron and Tibshirani, 1993); the numbers come from PCG64 with ``seed``. They say how much the test
@@ -150,33 +161,52 @@ def evaluate(
     for name, value, least in (("n_bootstraps", n_bootstraps, 0), ("n_bins", n_bins, 1)):
         if value < least:
             raise DataError(f"{name} >= {least} must hold, but got {name}={value!r}")
-    card = model.card
+    card, target = model.card, model.card.asked
     need_columns(slices, scan(test).collect_schema(), what="slices= names")
-    labels, _ = labels_of(test, card.target, card.positive, card.negative)
-    if not 0 < labels.sum() < len(labels):
-        raise DataError(
-            f"The test table must have rows of both labels, but {int(labels.sum())} of {len(labels)} are "
-            f"{card.positive!r}",
-            hint="give the test a larger share of the rows, or stratify the split",
-        )
+    answers = target.answers(test)
+    _refuse_one_answer(target, answers)
     scores = model.trusting(*trusts).scores(test)
+    is_binary = target.task == "binary"
+    counts = confusion_counts(answers, scores).tolist() if target.task == "multiclass" else []
+    threshold = 0.5 if card.threshold is None else card.threshold
+    metrics = measured(target, answers, scores, threshold)
+    if is_binary:
+        metrics["calibration_error"] = calibration_error(answers, scores, n_bins)
     return Evaluation(
         target=card.target,
         positive=card.positive,
-        n_rows=len(labels),
-        n_positive=int(labels.sum()),
+        n_rows=len(answers),
+        n_positive=int(answers.sum()) if is_binary else None,
         threshold=card.threshold,
-        metrics=_all_metrics(labels, scores, card.threshold, n_bins),
-        intervals=_intervals(labels, scores, card.threshold, n_bootstraps, seed),
-        confusion=confusion(labels, scores, card.threshold),
-        calibration=_bins(labels, scores, n_bins),
-        curve=_curve(labels, scores),
-        groups=tuple(_groups(test, slices, labels, scores, card.threshold)),
+        metrics=metrics,
+        intervals=(_intervals if is_binary else partial(_row_intervals, target))(
+            answers, scores, threshold, n_bootstraps, seed
+        ),
+        confusion=confusion(answers, scores, threshold) if is_binary else None,
+        calibration=_bins(answers, scores, n_bins) if is_binary else (),
+        curve=_curve(answers, scores) if is_binary else (),
+        groups=tuple(_groups(test, slices, target, answers, scores, threshold)),
+        task=card.task,
+        labels=card.labels,
+        counts=tuple(tuple(row) for row in counts),
     )
 
 
-def _all_metrics(labels: Array, scores: Array, threshold: float, n_bins: int) -> dict[str, float]:
-    return {**metrics_of(labels, scores, threshold), "calibration_error": calibration_error(labels, scores, n_bins)}
+def _refuse_one_answer(target: Target, answers: Array) -> None:
+    """Raise DataError where nothing can be told apart: no row, or rows of one label or number."""
+    if target.task == "binary" and not 0 < answers.sum() < len(answers):
+        raise DataError(
+            f"The test table must have rows of both labels, but {int(answers.sum())} of {len(answers)} are "
+            f"{target.labels[1]!r}",
+            hint="give the test a larger share of the rows, or stratify the split",
+        )
+    if target.task != "binary" and not (len(answers) and (answers != answers[0]).any()):
+        what = "labels" if target.task == "multiclass" else "numbers"
+        raise DataError(
+            f"The test table must have rows of different {what} in column {target.column!r}, "
+            + (f"but all {len(answers)} have one" if len(answers) else "but has no row"),
+            hint="give the test a larger share of the rows",
+        )
 
 
 def _bins(labels: Array, scores: Array, n_bins: int) -> tuple[CalibrationBin, ...]:
@@ -223,11 +253,31 @@ def _intervals(
                 "average_precision": average_precision(positives, negatives),
                 "log_loss": float((weights * losses).sum() / n),
                 "brier": float((weights * squares).sum() / n),
+                "skill": skill(float((weights * squares).sum() / n), float((weights * labels).sum() / n)),
                 **rates(_weighted_confusion(labels, said, weights)),
             }
         )
+    return _limits(found)
+
+
+def _row_intervals(
+    target: Target, answers: Array, scores: Array, threshold: float, n_draws: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Compute metrics on resampled rows, for the tasks whose metrics need no sorting."""
+    import numpy as np
+
+    random = np.random.Generator(np.random.PCG64(seed))
+    n = len(answers)
+    draws = (random.integers(0, n, n) for _ in range(n_draws))
+    return _limits([measured(target, answers[drawn], scores[drawn], threshold) for drawn in draws])
+
+
+def _limits(found: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    import numpy as np
+
     tail = (1 - LEVEL) / 2
-    limits = {name: np.nanquantile([draw[name] for draw in found], [tail, 1 - tail]) for name in found[0]}
+    names = found[0] if found else ()
+    limits = {name: np.nanquantile([draw[name] for draw in found], [tail, 1 - tail]) for name in names}
     return {name: (float(low), float(high)) for name, (low, high) in limits.items()}
 
 
@@ -245,21 +295,29 @@ def _weighted_confusion(labels: Array, said: Array, weights: Array) -> Confusion
     return Confusion(hits, n_said - hits, n_positive - hits, int(weights.sum()) - n_said - n_positive + hits)
 
 
-def _groups(test: object, slices: Sequence[str], labels: Array, scores: Array, threshold: float) -> Iterator[Group]:
+def _groups(
+    test: object, slices: Sequence[str], target: Target, answers: Array, scores: Array, threshold: float
+) -> Iterator[Group]:
+    is_binary = target.task == "binary"
     for column in slices:
         for value, rows in group_rows(test, column):
-            n_rows = int(rows.sum())
-            own, own_scores = labels[rows], scores[rows]
-            positives, negatives = Ranking.of(own_scores).counts(own)
-            metrics = {
-                "auc": auc(positives, negatives),
-                "average_precision": average_precision(positives, negatives),
-                "log_loss": log_loss(own, own_scores),
-                "brier": brier(own, own_scores),
-                **rates(confusion(own, own_scores, threshold)),
-                "positive_rate": float(own.mean()),
-            }
-            yield Group(column, value, n_rows, int(own.sum()), metrics)
+            own, own_scores = answers[rows], scores[rows]
+            metrics = (
+                _group_metrics(own, own_scores, threshold) if is_binary else measured(target, own, own_scores, None)
+            )
+            yield Group(column, value, int(rows.sum()), int(own.sum()) if is_binary else None, metrics)
+
+
+def _group_metrics(labels: Array, scores: Array, threshold: float) -> dict[str, float]:
+    positives, negatives = Ranking.of(scores).counts(labels)
+    return {
+        "auc": auc(positives, negatives),
+        "average_precision": average_precision(positives, negatives),
+        "log_loss": log_loss(labels, scores),
+        "brier": brier(labels, scores),
+        **rates(confusion(labels, scores, threshold)),
+        "positive_rate": float(labels.mean()),
+    }
 
 
 def group_rows(table: object, column: str) -> Iterator[tuple[str, Array]]:

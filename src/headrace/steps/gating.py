@@ -13,9 +13,10 @@ from headrace.core.external import External
 from headrace.core.step import step
 from headrace.formats.table import TableLike
 from headrace.steps.evaluation import Evaluation, group_rows
-from headrace.steps.metrics import HIGHER_IS_BETTER, confusion, metrics_of, rates
-from headrace.steps.model import Model, labels_of
+from headrace.steps.metrics import HIGHER_IS_BETTER, confusion, rates
+from headrace.steps.model import Model
 from headrace.steps.registry import Registry, check_model_name, model_digest
+from headrace.steps.scoring import metric_on
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
@@ -201,7 +202,7 @@ def _champion_reason(
     registry = Registry.here()
     pin = run.pin_of(champion) if run is not None else champion.pin(registry.store)
     digest = opponent(pin, frozenset() if pin is None else frozenset({model_digest(candidate)}))
-    own = _metric_of(candidate, test, champion.metric)
+    own = metric_on(candidate, test, champion.metric)
     sign = -1.0 if champion.margin >= 0 else 1.0
     allowed = f" {'-' if sign < 0 else '+'} {abs(champion.margin):g}" if champion.margin else ""
     words = f"{champion.metric} no worse than the champion's{allowed}"
@@ -211,7 +212,7 @@ def _champion_reason(
         version = registry.with_digest(champion.name, digest)
         if version is None:
             raise DataError(f"no version of {champion.name!r} has the digest {digest[:12]}")
-        theirs = _metric_of(registry.load(version).trusting(*trusts), test, champion.metric)
+        theirs = metric_on(registry.load(version).trusting(*trusts), test, champion.metric)
     except (DamagedObjectError, HeadraceError) as error:
         note = f"the champion can't be scored on these rows: {error.message}"
         return Reason(words, False, own, math.nan, math.nan, note), digest
@@ -221,22 +222,21 @@ def _champion_reason(
     return Reason(words, margin >= -ROUNDING, own, theirs, margin, note), digest
 
 
-def _metric_of(model: Model, test: Any, metric: str) -> float:
-    card = model.card
-    labels, _ = labels_of(test, card.target, card.positive, card.negative)
-    scores: Any = model.scores(test)
-    return metrics_of(labels, scores, card.threshold)[metric]
-
-
 def _fairness_reason(model: Model, test: Any, limit: Fairness) -> Reason:
     from headrace.steps.tables import need_columns, scan
 
     need_columns([limit.column], scan(test).collect_schema(), what="Fairness looks at")
-    card = model.card
-    labels, _ = labels_of(test, card.target, card.positive, card.negative)
+    threshold = model.card.threshold
+    if threshold is None:
+        raise DataError(
+            f"Fairness({limit.column!r}) compares how often the positive label is said, but the model predicts "
+            f"{'a number' if model.card.task == 'regression' else 'several labels'}",
+            hint="leave it out; evaluate's slices show each group's metrics",
+        )
+    labels = model.card.asked.answers(test)
     scores: Any = model.scores(test)
     shares = {
-        value: rates(confusion(labels[rows], scores[rows], card.threshold))["selection_rate"]
+        value: rates(confusion(labels[rows], scores[rows], threshold))["selection_rate"]
         for value, rows in group_rows(test, limit.column)
         if value not in ("(missing)", "(other)")
     }

@@ -99,6 +99,16 @@ def brier(labels: Array, scores: Array) -> float:
     return float(np.mean((scores - labels) ** 2)) if len(labels) else float("nan")
 
 
+def skill(brier: float, positive_rate: float) -> float:
+    """Give the Brier skill score, 1 - brier / (ȳ (1 - ȳ)).
+
+    It is the share of the Brier score of the best constant guess that the model removes: 1 is right and sure, 0 no
+    better than always saying the share of positives. NaN where all rows are of one class. Murphy (1973).
+    """
+    spread = positive_rate * (1 - positive_rate)
+    return 1 - brier / spread if spread else float("nan")
+
+
 def confusion(labels: Array, scores: Array, threshold: float) -> Confusion:
     """Count rows by what they are and by whether their score reaches the threshold."""
     said = scores >= threshold
@@ -134,11 +144,13 @@ def metrics_of(labels: Array, scores: Array, threshold: float) -> dict[str, floa
 
     positives, negatives = Ranking.of(scores).counts(labels)
     at_half = rates(confusion(labels, scores, 0.5))
+    squares = brier(labels, scores)
     return {
         "auc": auc(positives, negatives),
         "average_precision": average_precision(positives, negatives),
         "log_loss": log_loss(labels, scores),
-        "brier": brier(labels, scores),
+        "brier": squares,
+        "skill": skill(squares, float(np.mean(labels)) if len(labels) else 0.0),
         **rates(confusion(labels, scores, threshold)),
         "accuracy_at_half": at_half["accuracy"],
         "f1_at_half": at_half["f1"],
@@ -151,6 +163,7 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "average_precision": True,
     "log_loss": False,
     "brier": False,
+    "skill": True,
     "accuracy": True,
     "balanced_accuracy": True,
     "precision": True,
@@ -159,6 +172,10 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "accuracy_at_half": True,
     "f1_at_half": True,
     "calibration_error": False,
+    "f1_macro": True,
+    "mae": False,
+    "rmse": False,
+    "r2": True,
 }
 """Which way each metric is good."""
 

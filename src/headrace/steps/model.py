@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from headrace.core.errors import DataError, FormatError, near_miss
+from headrace.core.errors import DataError, FormatError
 from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.parsing import as_kind
 from headrace.steps.tables import collect, need_columns, scan
+from headrace.steps.targets import Target, Task
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -51,19 +52,29 @@ class ModelCard:
     """What a model takes, what it says, and how it came about."""
 
     target: str
-    positive: str
-    negative: str
+    positive: str | None
+    negative: str | None
+    """The two labels; None where there are more, or none."""
     features: tuple[Feature, ...]
     left_out: tuple[LeftOut, ...]
-    threshold: float
+    threshold: float | None
     """A row is said to be positive where its score is at least this."""
-    threshold_by: str
+    threshold_by: str | None
     n_rows: int
-    n_positive: int
+    n_positive: int | None
     validation: dict[str, float]
     """Metrics on the validation rows, at the threshold."""
     estimator: str
     """The estimator's class and parameters, for a reader."""
+    task: Task = "binary"
+    labels: tuple[str, ...] = ()
+    """All labels of a model of several, sorted."""
+
+    @property
+    def asked(self) -> Target:
+        """What the model is asked."""
+        two = (self.negative, self.positive) if self.task == "binary" else ()
+        return Target(self.target, self.task, tuple(label for label in two if label is not None) or self.labels)
 
 
 class Model:
@@ -137,17 +148,27 @@ class Model:
     def scores(self, table: TableLike) -> np.ndarray[Any, Any]:
         """Give each row's score, in the rows' order: the chance of the positive class, from 0 to 1.
 
+        A model of several labels gives each label's chance (one column a label, in the card's order), and one of
+        numbers gives the number itself.
+
         Missing values and unseen categories are the estimator's business (the ready-made ones take both). Raises
         DataError for a missing column, one of another kind, and infinite numbers where the estimator takes none.
         """
-        return score_matrix(self.estimator, self.matrix(table))
+        return score_matrix(self.estimator, self.matrix(table), self.card.task)
 
-    def predict(self, table: TableLike) -> list[str]:
-        """Give each row's label, in the rows' order: the positive one where the score reaches the threshold."""
-        return [
-            self.card.positive if score >= self.card.threshold else self.card.negative
-            for score in self.scores(table).tolist()
-        ]
+    def predict(self, table: TableLike) -> list[str] | list[float]:
+        """Give each row's answer, in the rows' order.
+
+        That is the positive label where the score reaches the threshold, of several labels the likeliest (of equals
+        the first), or the number.
+        """
+        scores = self.scores(table)
+        if self.card.task == "regression":
+            return [float(number) for number in scores]
+        labels = self.card.asked.labels
+        if self.card.task == "multiclass":
+            return [labels[place] for place in scores.argmax(axis=1).tolist()] if len(scores) else []
+        return [labels[score >= self.card.threshold] for score in scores.tolist()]
 
     def matrix(self, table: TableLike) -> pl.DataFrame:
         """Give the features of a table as the estimator takes them; see the class."""
@@ -220,68 +241,15 @@ def _as_input(name: str, dtype: nw.dtypes.DType, kind: Kind) -> nw.Expr:
     return as_kind(name, dtype, "number")
 
 
-def score_matrix(estimator: Any, matrix: pl.DataFrame) -> np.ndarray[Any, Any]:
-    """Give the chance of the positive class (encoded as 1) for each row of a matrix."""
+def score_matrix(estimator: Any, matrix: pl.DataFrame, task: Task = "binary") -> np.ndarray[Any, Any]:
+    """Give each row's score, as `Model.scores` does: two labels are encoded as 0 and 1, more as their numbers."""
     import numpy as np
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(matrix) == 0:
-        return np.empty(0)
+        return np.empty((0, len(estimator.classes_)) if task == "multiclass" else 0)
     # Linear algebra on several threads adds in another order; trees on several threads don't add across rows.
     with threadpool_limits(limits=1, user_api="blas"):
-        return np.asarray(estimator.predict_proba(matrix)[:, 1], dtype=np.float64)
-
-
-def labels_of(
-    table: object, target: str, positive: str, negative: str | None = None
-) -> tuple[np.ndarray[Any, Any], str]:
-    """Read a table's labels as 0 and 1, and give the name of the negative one.
-
-    Raises
-    ------
-    DataError
-        The column isn't there; labels are missing; there are other than two (or, with ``negative``, others than these
-        two); ``positive`` isn't among them.
-    """
-    import numpy as np
-
-    frame = scan(table, in_order=True)
-    need_columns([target], frame.collect_schema(), what="The target is")
-    labels = _as_text(collect(frame.select(target)).to_series())
-    if n_missing := labels.null_count():
-        raise DataError(
-            f"{n_missing} of {len(labels)} rows have no label in column {target!r}",
-            hint=f"leave them out before: preprocess with DropMissing({target!r}), or set them aside with NotMissing",
-        )
-    found = sorted(labels.unique().to_list())
-    known = [positive] + ([negative] if negative is not None else [])
-    if positive not in found and negative is None:
-        raise DataError(f"No row of column {target!r} is {positive!r}", hint=near_miss(positive, found))
-    others = [label for label in found if label not in known]
-    if negative is None and len(others) == 1:
-        return np.asarray((labels == positive).to_numpy(), dtype=np.int64), others[0]
-    if others or negative is None:
-        raise _wrong_labels(target, found, known)
-    return np.asarray((labels == positive).to_numpy(), dtype=np.int64), negative
-
-
-def _as_text(labels: pl.Series) -> pl.Series:
-    """Write labels as text: a boolean as true or false, a whole number without a point."""
-    import polars as pl
-
-    if labels.dtype.is_float() and labels.drop_nulls().drop_nans().round(0).equals(labels.drop_nulls().drop_nans()):
-        labels = labels.fill_nan(None).cast(pl.Int64)
-    return labels.cast(pl.String)
-
-
-def _wrong_labels(target: str, found: list[str], known: list[str]) -> DataError:
-    shown = ", ".join(repr(label) for label in found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")
-    if len(known) == 2:
-        return DataError(
-            f"Column {target!r} has labels {shown}, but the model was trained with {known[0]!r} and {known[1]!r}",
-            hint="spell them alike in preprocess (Spell, StripEnd)",
-        )
-    return DataError(
-        f"Column {target!r} must have two labels, but has {len(found)}: {shown}",
-        hint="spell them alike in preprocess (Spell), or name the right column",
-    )
+        found = estimator.predict(matrix) if task == "regression" else estimator.predict_proba(matrix)
+    scores = np.asarray(found, dtype=np.float64)
+    return scores[:, 1] if task == "binary" else scores

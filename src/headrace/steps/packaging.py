@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.core.errors import DataError, StepError
 from headrace.core.step import step
 from headrace.formats.table import TableLike
-from headrace.steps.model import Model
+from headrace.steps.model import Model, ModelCard
 from headrace.steps.registry import ModelVersion
 from headrace.steps.tables import collect, scan
 
@@ -36,10 +36,10 @@ def package(
     """Write a model into a folder that predicts without Headrace, and try it out.
 
     The folder holds the estimator (``estimator.skops``; no pickle), ``model.json`` (what it takes and says, its
-    version and digest, the classes that may be loaded), ``predict.py`` (CSV or JSON rows in, labels and scores out),
-    ``requirements.txt`` with exact versions, ``README.md``, and sample rows with the predictions expected for them.
-    Before it is given back, ``predict.py`` predicts the sample in a fresh Python process, and each score must be equal
-    to the last bit. Equal models, versions and samples give equal files.
+    version and digest, the classes that may be loaded), ``predict.py`` (CSV or JSON rows in, labels and scores or
+    numbers out), ``requirements.txt`` with exact versions, ``README.md``, and sample rows with the predictions expected
+    for them. Before it is given back, ``predict.py`` predicts the sample in a fresh Python process, and each score must
+    be equal to the last bit. Equal models, versions and samples give equal files.
 
     Parameters
     ----------
@@ -78,10 +78,7 @@ def package(
     lines = [f"{name}=={number}" for name, number in requirements.items()]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "sample_input.csv").write_text(_csv(names, rows.iter_rows()), encoding="utf-8")
-    scores = trusted_model.scores(rows).tolist()
-    labels = trusted_model.predict(rows)
-    expected = [(label, repr(score)) for label, score in zip(labels, scores, strict=True)]
-    (folder / "expected_output.csv").write_text(_csv(["label", "score"], expected), encoding="utf-8")
+    (folder / "expected_output.csv").write_text(_expected(trusted_model, rows), encoding="utf-8")
     (folder / "README.md").write_text(_readme(model, version, description), encoding="utf-8")
     _try_out(folder)
     return folder
@@ -96,6 +93,16 @@ def _sample(model: Model, sample: object, names: list[str]) -> pl.DataFrame:
     if not len(rows):
         raise DataError("The sample has no row", hint="give the test table, say")
     return rows
+
+
+def _expected(model: Model, rows: pl.DataFrame) -> str:
+    """Write what ``predict.py`` must say: label and score, or the number."""
+    answers = model.predict(rows)
+    if model.card.task == "regression":
+        return _csv(["prediction"], ([answer] for answer in answers))
+    scores: Any = model.scores(rows)
+    scores = scores.max(axis=1) if model.card.task == "multiclass" else scores
+    return _csv(["label", "score"], zip(answers, scores.tolist(), strict=True))
 
 
 def _csv(header: Sequence[str], rows: Any) -> str:
@@ -141,10 +148,9 @@ def _card(model: Model, version: ModelVersion, requirements: dict[str, str], des
         "version": version.version,
         "digest": version.digest,
         "description": description,
+        "task": card.task,
         "target": card.target,
-        "positive": card.positive,
-        "negative": card.negative,
-        "threshold": card.threshold,
+        **_answers(card),
         "features": [
             {
                 "name": feature.name,
@@ -156,7 +162,6 @@ def _card(model: Model, version: ModelVersion, requirements: dict[str, str], des
             for feature in card.features
         ],
         "n_rows": card.n_rows,
-        "n_positive": card.n_positive,
         "validation": card.validation,
         "estimator": {
             "file": ARCHIVE,
@@ -169,14 +174,27 @@ def _card(model: Model, version: ModelVersion, requirements: dict[str, str], des
     }
 
 
+def _answers(card: ModelCard) -> dict[str, Any]:
+    """Say what the model says."""
+    if card.task == "regression":
+        return {}
+    if card.task == "multiclass":
+        return {"labels": list(card.labels)}
+    return {
+        "positive": card.positive,
+        "negative": card.negative,
+        "threshold": card.threshold,
+        "n_positive": card.n_positive,
+    }
+
+
 def _readme(model: Model, version: ModelVersion, description: str) -> str:
     card = model.card
     rows = "\n".join(f"| `{feature.name}` | {feature.kind} | {_range_of(feature)} |" for feature in card.features)
     told = f"\n{description}\n" if description else ""
     return f"""# {version.name}, version {version.version}
 {told}
-Predicts whether `{card.target}` is `{card.positive}` or `{card.negative}`. A row is said to be `{card.positive}` where
-its score, the chance of that, is at least {card.threshold:.6g}.
+{_task_told(card)}
 
 ```
 python -m pip install -r requirements.txt
@@ -189,11 +207,34 @@ Rows come as CSV or JSON. An empty value is a missing one; values that the train
 |---|---|---|
 {rows}
 
-Trained on {card.n_rows} rows, {card.n_positive} of them `{card.positive}`. AUC on the validation rows:
-{card.validation["auc"]:.4f}. Estimator: `{card.estimator}`.
+{_training_told(card)}
+Estimator: `{card.estimator}`.
 
 Model digest: `{version.digest}`.
 """
+
+
+def _task_told(card: ModelCard) -> str:
+    if card.task == "regression":
+        return f"Predicts the number `{card.target}`."
+    if card.task == "multiclass":
+        labels = ", ".join(f"`{label}`" for label in card.labels[:20])
+        more = f" and {len(card.labels) - 20} more" if len(card.labels) > 20 else ""
+        return (
+            f"Predicts which of its {len(card.labels)} labels `{card.target}` has: the likeliest, with its chance as\n"
+            f"the score. They are {labels}{more}."
+        )
+    return (
+        f"Predicts whether `{card.target}` is `{card.positive}` or `{card.negative}`. A row is said to be "
+        f"`{card.positive}` where\nits score, the chance of that, is at least {card.threshold:.6g}."
+    )
+
+
+def _training_told(card: ModelCard) -> str:
+    shown = {"binary": ("AUC", "auc"), "multiclass": ("Accuracy", "accuracy"), "regression": ("R²", "r2")}
+    words, metric = shown[card.task]
+    of_which = f", {card.n_positive} of them `{card.positive}`" if card.task == "binary" else ""
+    return f"Trained on {card.n_rows} rows{of_which}. {words} on the validation rows:\n{card.validation[metric]:.4f}."
 
 
 def _range_of(feature: Any) -> str:

@@ -9,6 +9,7 @@ from headrace.core.errors import DataError, near_miss
 
 if TYPE_CHECKING:
     from headrace.steps.model import Feature
+    from headrace.steps.targets import Task
 
 Recipe = Literal["boosting", "linear"]
 """A ready-made estimator by name.
@@ -16,6 +17,7 @@ Recipe = Literal["boosting", "linear"]
 ``"boosting"``: scikit-learn's histogram gradient boosting, categories as such, in small trees and steps (15 leaves,
 rate 0.05), stopped when 30 more trees bring nothing on the validation rows, at 1,000 at the latest.
 ``"linear"``: logistic regression on one-hot categories and standardised numbers, missing ones replaced by the median.
+Where a number is predicted, the same boosting by squared error, and ridge regression.
 """
 
 RECIPES = ("boosting", "linear")
@@ -26,20 +28,26 @@ MOST_COLUMNS_OF_ONE = 100
 """One-hot columns that one text column becomes, at most: the rarest categories share one."""
 
 
-def estimator_for(chosen: object) -> Any:
+def estimator_for(chosen: object, task: Task = "binary") -> Any:
     """Make the estimator of a recipe, or copy one that was given, unfitted.
 
-    Raises DataError for an unknown recipe, and for what can't be fitted or gives no chances (``predict_proba``).
+    Raises DataError for an unknown recipe, and for what can't be fitted, gives no chances (``predict_proba``) where
+    labels are predicted, or is a classifier where numbers are.
     """
-    from sklearn.base import clone
+    from sklearn.base import clone, is_classifier
 
     if isinstance(chosen, str):
-        return _made(chosen)
+        return _made(chosen, task)
     if isinstance(chosen, type) or not hasattr(chosen, "fit"):
         raise DataError(
             f"An estimator has a fit method, but got {chosen!r}", hint="give an instance, such as LogisticRegression()"
         )
-    if not hasattr(type(chosen), "predict_proba") and not hasattr(chosen, "predict_proba"):
+    if task == "regression" and is_classifier(chosen):
+        raise DataError(
+            f"{type(chosen).__name__} predicts labels, but the task is 'regression'",
+            hint="give a regressor, or another task",
+        )
+    if task != "regression" and not hasattr(type(chosen), "predict_proba") and not hasattr(chosen, "predict_proba"):
         raise DataError(
             f"{type(chosen).__name__} gives no chances (predict_proba), so it can have no threshold",
             hint="wrap it in sklearn.calibration.CalibratedClassifierCV",
@@ -47,17 +55,16 @@ def estimator_for(chosen: object) -> Any:
     return clone(chosen)
 
 
-def _made(name: str) -> Any:
+def _made(name: str, task: Task) -> Any:
     if name == "boosting":
-        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-        return HistGradientBoostingClassifier(
-            learning_rate=0.05, max_iter=1000, max_leaf_nodes=15, early_stopping=True, n_iter_no_change=30
-        )
+        boosting = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+        return boosting(learning_rate=0.05, max_iter=1000, max_leaf_nodes=15, early_stopping=True, n_iter_no_change=30)
     if name == "linear":
-        from sklearn.linear_model import LogisticRegression
+        from sklearn.linear_model import LogisticRegression, Ridge
 
-        return LogisticRegression(max_iter=2000)
+        return Ridge() if task == "regression" else LogisticRegression(max_iter=2000)
     raise DataError(f"There is no recipe {name!r}", hint=near_miss(name, RECIPES) or "give one of them or an estimator")
 
 

@@ -9,10 +9,12 @@ from headrace.core.errors import DataError
 from headrace.core.step import step
 from headrace.formats.table import TableLike
 from headrace.steps.kinds import Kind, kind_of
-from headrace.steps.metrics import best_threshold, metrics_of
-from headrace.steps.model import Feature, LeftOut, Model, ModelCard, labels_of, read_matrix, score_matrix
+from headrace.steps.metrics import best_threshold
+from headrace.steps.model import Feature, LeftOut, Model, ModelCard, read_matrix, score_matrix
 from headrace.steps.recipes import encoder_for, estimator_for, has_own_categories, takes_frames, with_seed
+from headrace.steps.scoring import measured
 from headrace.steps.tables import need_columns, scan
+from headrace.steps.targets import Target, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,14 +37,15 @@ def train(
     validation: TableLike,
     *,
     target: str,
-    positive: str,
+    positive: str | None = None,
+    task: Task = "binary",
     estimator: object = "boosting",
     exclude: Sequence[str] = (),
     threshold_by: ThresholdBy = "f1",
     n_threads: int = 1,
     trusts: Sequence[type] = (),
 ) -> Model:
-    """Fit a classifier with two classes, and choose its threshold on rows that it wasn't fitted on.
+    """Fit a model of two labels, several or a number; choose the threshold on rows that it wasn't fitted on.
 
     All that is learned (medians, scales, categories, trees) is learned on the training rows; the validation rows
     decide the threshold and, for boosting, when to stop. Missing values and categories unseen in training are fine
@@ -58,13 +61,17 @@ def train(
     train, validation
         The rows, with label. Tables of the same columns.
     target
-        The column with the label: text, booleans or whole numbers, with two values.
+        The column with the label: text, booleans or whole numbers. For a regression, numbers.
     positive
-        The label whose chance the score is, as text (``"true"`` for a boolean).
+        Of two labels the one whose chance the score is, as text (``"true"`` for a boolean). Not for other tasks.
+    task
+        ``"binary"``: two labels, told apart by a threshold; ``"multiclass"``: two labels or more, of which the
+        likeliest is said; ``"regression"``: a number.
     estimator
         ``"boosting"``, ``"linear"`` (see `headrace.steps.recipes.Recipe`), or an estimator of scikit-learn's kind with
-        ``predict_proba``. A ``Pipeline`` or ``ColumnTransformer`` is given the features as a Polars frame; another
-        estimator gets them encoded: categories as whole numbers for gradient boosting, else one-hot and standardised.
+        ``predict_proba`` (for numbers, a regressor). A ``Pipeline`` or ``ColumnTransformer`` is given the features as a
+        Polars frame; another estimator gets them encoded: categories as whole numbers for gradient boosting, else
+        one-hot and standardised.
     exclude
         Columns that aren't features: keys, dates of the split, what is known only afterwards.
     threshold_by
@@ -78,8 +85,9 @@ def train(
     Raises
     ------
     DataError
-        The target isn't there (the nearest column is named), lacks labels or hasn't two; ``positive`` isn't one of
-        them; an excluded column isn't there; no feature is left; a number is infinite; the estimator can't be fitted.
+        The target isn't there (the nearest column is named), lacks labels, hasn't two or isn't numbers; ``positive``
+        isn't one of the labels; the validation rows have others than the training rows; an excluded column isn't
+        there; no feature is left; a number is infinite; the estimator can't be fitted.
 
     Examples
     --------
@@ -90,8 +98,8 @@ def train(
     (['no', 'yes'], True)
     """
     need_columns([target], scan(train).collect_schema(), what="The target is")
-    labels, negative = labels_of(train, target, positive)
-    validation_labels, _ = labels_of(validation, target, positive, negative)
+    asked, answers = Target.learned(train, target, task, positive)
+    validation_answers = asked.answers(validation)
     features, left_out = choose_features(train, target, exclude)
     columns = [(feature.name, feature.kind) for feature in features]
     matrix = read_matrix(train, columns)
@@ -99,23 +107,26 @@ def train(
     for frame in (matrix, validation_matrix):
         _refuse_infinite(frame)
     # Made before threads are limited: only libraries that are loaded by then keep to it.
-    unfitted = with_seed(estimator_for(estimator), SEED)
+    unfitted = with_seed(estimator_for(estimator, task), SEED)
     with _threads(n_threads):
-        fitted = _fit(unfitted, features, (matrix, labels), (validation_matrix, validation_labels))
-        scores = score_matrix(fitted, validation_matrix)
-    threshold = best_threshold(validation_labels, scores, threshold_by)
+        fitted = _fit(unfitted, features, (matrix, answers), (validation_matrix, validation_answers))
+        scores = score_matrix(fitted, validation_matrix, task)
+    is_binary = task == "binary"
+    threshold = best_threshold(validation_answers, scores, threshold_by) if is_binary else None
     card = ModelCard(
         target=target,
         positive=positive,
-        negative=negative,
+        negative=asked.labels[0] if is_binary else None,
         features=features,
         left_out=left_out,
         threshold=threshold,
-        threshold_by=threshold_by,
-        n_rows=len(labels),
-        n_positive=int(labels.sum()),
-        validation=metrics_of(validation_labels, scores, threshold),
+        threshold_by=threshold_by if is_binary else None,
+        n_rows=len(answers),
+        n_positive=int(answers.sum()) if is_binary else None,
+        validation=measured(asked, validation_answers, scores, threshold),
         estimator=_described(fitted),
+        task=task,
+        labels=() if is_binary else asked.labels,
     )
     model = Model(fitted, card).trusting(*trusts)
     _ = model.archive  # what couldn't be stored is refused here, where the estimator is named

@@ -2,7 +2,8 @@
 
 Stands alone: it needs what requirements.txt lists, and nothing of the framework that trained the model. Rows come as
 CSV, as JSON lines, or as one JSON array of objects; further columns are ignored. One prediction a row is written, in
-the rows' order: the label and the score (the chance of the positive label). An empty value, or null, is a missing one.
+the rows' order: the label and the score (the chance of the positive label, or of several labels the likeliest one's),
+or the number that is predicted. An empty value, or null, is a missing one.
 
 From Python: ``Predictor(folder).predict([{"age": 41, "plan": "basic"}])``.
 """
@@ -37,8 +38,11 @@ class Predictor:
             )
         self.estimator = skops.io.loads(archive, trusted=self.card["estimator"]["trusted"])
 
-    def scores(self, rows: Iterable[Mapping[str, Any]]) -> list[float]:
-        """Give each row's chance of the positive label. Raises ValueError for a missing column or a wrong value."""
+    def scores(self, rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Give each row's chance of the positive label; of several labels the chance of each; or the number.
+
+        Raises ValueError for a missing column or a wrong value.
+        """
         import polars as pl
 
         listed = list(rows)
@@ -49,13 +53,23 @@ class Predictor:
             name, kind = feature["name"], feature["kind"]
             values = [_read(row, number, name, kind) for number, row in enumerate(listed, 1)]
             columns[name] = pl.Series(name, values, dtype=pl.String if kind == "text" else pl.Float64)
-        chances = self.estimator.predict_proba(pl.DataFrame(columns))
-        return [float(chance) for chance in chances[:, 1]]
+        matrix = pl.DataFrame(columns)
+        if self.card["task"] == "regression":
+            return [float(number) for number in self.estimator.predict(matrix)]
+        chances = self.estimator.predict_proba(matrix)
+        several = self.card["task"] == "multiclass"
+        return [[float(chance) for chance in row] if several else float(row[1]) for row in chances]
 
     def predict(self, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Give each row's label and score."""
+        """Give each row's label and score, or its prediction."""
+        scores = self.scores(rows)
+        if self.card["task"] == "regression":
+            return [{"prediction": number} for number in scores]
+        if self.card["task"] == "multiclass":
+            likeliest = [(max(chances), chances.index(max(chances))) for chances in scores]
+            return [{"label": self.card["labels"][place], "score": score} for score, place in likeliest]
         labels = (self.card["negative"], self.card["positive"])
-        return [{"label": labels[score >= self.card["threshold"]], "score": score} for score in self.scores(rows)]
+        return [{"label": labels[score >= self.card["threshold"]], "score": score} for score in scores]
 
 
 def _read(row: Mapping[str, Any], number: int, name: str, kind: str) -> str | float | None:
@@ -114,14 +128,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         text = sys.stdin.read() if options.rows == "-" else Path(options.rows).read_text(encoding="utf-8")
-        predictions = Predictor().predict(read_rows(text))
+        predictor = Predictor()
+        predictions = predictor.predict(read_rows(text))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(["label", "score"])
-    writer.writerows([p["label"], repr(p["score"])] for p in predictions)
+    columns = ["prediction"] if predictor.card["task"] == "regression" else ["label", "score"]
+    writer.writerow(columns)
+    writer.writerows([value if isinstance(value, str) else repr(value) for value in p.values()] for p in predictions)
     if options.out:
         Path(options.out).write_text(written.getvalue(), encoding="utf-8")
     else:
