@@ -177,9 +177,7 @@ def test_what_cannot_be_trained(homes: Any, options: dict[str, Any], message: st
 def test_what_cannot_be_measured(homes: Any) -> None:
     model, test = fit(homes, "multiclass"), homes[2]
     number = fit(homes, "regression")
-    with pytest.raises(
-        DataError, match=r"labels 'huge', .*, but the model was trained with 'large', 'middle'"
-    ):
+    with pytest.raises(DataError, match=r"labels 'huge', .*, but the model was trained with 'large', 'middle'"):
         evaluate(model, test.with_columns(size=pl.col("size").replace("small", "huge")))
     with pytest.raises(DataError, match="rows of different labels in column 'size', but all 200 have one"):
         evaluate(model, test.with_columns(size=pl.lit("small")))
