@@ -41,7 +41,7 @@ class Project:
         name = options.pop("pipeline", "flow")
         store = options.pop("store", self.folder / ".headrace")
         self.events.clear()
-        chosen = RunOptions(listeners=(self.events.append,), echo=False, **options)
+        chosen = RunOptions(display=self.events.append, echo=False, **options)
         return headrace.run(f"{self.module}.py:{name}", parameters, store=store, folder=self.folder, options=chosen)
 
     @staticmethod

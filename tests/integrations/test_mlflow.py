@@ -11,6 +11,7 @@ import pytest
 import headrace
 from headrace import RunOptions, RunOutcome, pipeline, step
 from headrace.core.errors import ProjectError, RunError
+from headrace.engine.events import Warned
 from headrace.engine.records import run_folder
 from headrace.integrations import mlflow as mirroring
 from headrace.integrations.mlflow import Mirrored, MirrorWhenEnded, main, mirror
@@ -233,25 +234,26 @@ def test_without_mlflow_the_line_that_installs_it(place: Place, monkeypatch: pyt
     assert str(caught.value).endswith('\nHint: python -m pip install "headrace[mlflow]"')
 
 
-def test_a_listener_mirrors_when_the_run_has_ended(place: Place) -> None:
-    options = RunOptions(inline=True, listeners=(MirrorWhenEnded(place.store, place.uri),))
-    result = headrace.run(small, store=place.store.cache_dir.parent, options=options)
+def test_a_listener_mirrors_when_the_run_has_ended(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_MLFLOW_TRACKING_URI", place.uri)
+    monkeypatch.setenv("HEADRACE_LISTENER_SECONDS", "200")
+    result = place.run()
     assert not place.mirror(result).is_new
 
 
-def test_a_tracker_that_is_down_does_not_fail_the_run(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_tracker_that_is_down_does_not_fail_the_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(_: Any) -> None:
         raise ConnectionError("connection refused")
 
     monkeypatch.setattr(mirroring, "_client", down)
-    options = RunOptions(inline=True, listeners=(MirrorWhenEnded(place.store, place.uri),))
+    told: list[Any] = []
+    options = RunOptions(inline=True, display=told.append, listeners=(MirrorWhenEnded,))
     result = headrace.run(small, store=place.store.cache_dir.parent, options=options)
     assert result.outcome == RunOutcome.SUCCEEDED
-    told = capsys.readouterr().err
-    assert f"run {result.run_id} isn't mirrored to MLflow: connection refused" in told
-    assert f"Try again: python -m headrace.integrations.mlflow {result.run_id} --store file://" in told
+    (warned,) = [event for event in told if isinstance(event, Warned)]
+    assert warned.source == "MirrorWhenEnded"
+    assert f"run {result.run_id} isn't mirrored to MLflow: connection refused" in warned.message
+    assert f"try again: python -m headrace.integrations.mlflow {result.run_id} --store file://" in warned.message
 
 
 def test_by_hand(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

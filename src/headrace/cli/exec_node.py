@@ -38,7 +38,7 @@ def main(given: Sequence[str]) -> int:
     console = PlainConsole(sys.stderr if arguments.json else sys.stdout)
     session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
     with ending_as_interrupted():
-        result = exec_node(session, arguments.node, arguments.run, parameters, RunOptions(listeners=(console,)))
+        result = exec_node(session, arguments.node, arguments.run, parameters, RunOptions(display=console))
     if not console.has_told_an_end:
         console.write(f"{arguments.node}: has ended in this run already: {result.outcome}")
     if arguments.json:

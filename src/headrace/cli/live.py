@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from headrace.cli.plain import MOST_NODES_TOLD_ONE_BY_ONE, QUIET_OUTCOMES
+from headrace.cli.plain import MOST_NODES_TOLD_ONE_BY_ONE, QUIET_OUTCOMES, describe_warning
 from headrace.cli.reasons import Reasons
 from headrace.core.outcome import Outcome
-from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeRetried, NodeStarted, RunStarted
+from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeRetried, NodeStarted, RunStarted, Warned
 from headrace.reports.texts import count, duration, one_line
 
 if TYPE_CHECKING:
@@ -113,6 +113,9 @@ class LiveDisplay:
         self._running.pop(event.node, None)
         text = f"attempt {event.attempt} {event.outcome}, next in {duration(event.pause_seconds)}"
         self._write(self._line("↻" if self._marks else "~", "yellow", event.node, text, one_line(event.message)))
+
+    def _on_Warned(self, event: Warned) -> None:  # noqa: N802
+        self._write([("warning: ", "yellow"), (describe_warning(event), "")])
 
     def _on_NodeEnded(self, event: NodeEnded) -> None:  # noqa: N802
         self._running.pop(event.node, None)

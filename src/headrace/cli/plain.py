@@ -15,8 +15,9 @@ from headrace.engine.events import (
     NodeRetried,
     NodeStarted,
     RunStarted,
+    Warned,
 )
-from headrace.reports.texts import count, duration, one_line
+from headrace.reports.texts import clean, count, duration, one_line
 
 MOST_NODES_TOLD_ONE_BY_ONE = 60
 PROGRESS_EVERY_SECONDS = 10.0
@@ -84,6 +85,9 @@ class PlainConsole:
                 f"next in {duration(event.pause_seconds)}"
             )
 
+    def _on_Warned(self, event: Warned) -> None:  # noqa: N802
+        self.write(f"warning: {describe_warning(event)}")
+
     def _on_NodeEnded(self, event: NodeEnded) -> None:  # noqa: N802
         self.has_told_an_end = True
         outcome = Outcome(event.outcome)
@@ -91,6 +95,11 @@ class PlainConsole:
             return
         why = self._reasons.why(event) if self._reasons is not None else event.reason
         self.write(f"{event.node}: {describe_end(event, why)}")
+
+
+def describe_warning(event: Warned) -> str:
+    """What went wrong beside the run, on one line: the error's text and its hint."""
+    return clean(f"{event.source}: {event.message}").replace("\n", " ")
 
 
 def describe_progress(event: NodeProgressed) -> str:

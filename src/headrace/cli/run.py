@@ -69,7 +69,6 @@ def run_target(
     ``again``: the command that would run it again, as words.
     """
     from headrace.cli.console import open_console
-    from headrace.cli.mirrors import mirrors
     from headrace.cli.steady import ending_as_interrupted
     from headrace.cli.summary import show_end
     from headrace.core.errors import HeadraceError
@@ -82,7 +81,7 @@ def run_target(
             options = RunOptions(
                 workers=arguments.workers,
                 inline=arguments.inline,
-                listeners=(console, *mirrors(session)),
+                display=console,
                 resumes=resumes,
                 echo=not arguments.json,
             )

@@ -1,9 +1,10 @@
-"""What happens in a run, told to listeners as it happens."""
+"""What happens in a run, told as it happens."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from headrace.engine.records import now, run_folder
 if TYPE_CHECKING:
     from typing import IO
 
+    from headrace.engine.listeners import Messenger
     from headrace.stores.protocol import Store
 
 
@@ -85,11 +87,20 @@ class RunEnded:
     time: str = field(default_factory=now)
 
 
-Event = RunStarted | NodeStarted | NodeProgressed | NodeRetried | NodeEnded | RunEnded
-"""Everything a listener may be told."""
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something went wrong beside the run, which goes on: a listener that fails, say. Listeners aren't told."""
 
-Listener = Callable[[Event], None]
-"""Is told each event, in order, from any thread of the engine but one at a time. What it raises ends the run."""
+    source: str
+    message: str
+    time: str = field(default_factory=now)
+
+
+Event = RunStarted | NodeStarted | NodeProgressed | NodeRetried | NodeEnded | RunEnded | Warned
+"""Everything that is told of a run."""
+
+Display = Callable[[Event], None]
+"""Shows a run here. Is told each event at once, in order, from any thread of the engine but one at a time."""
 
 
 class JsonLines:
@@ -108,19 +119,58 @@ class JsonLines:
 
 
 class Announcer:
-    """Tells each event to the run's own log and to the listeners, one event at a time."""
+    """Tells each event to the run's own log, to what shows it here, and to the listeners.
 
-    def __init__(self, log: JsonLines, listeners: Iterable[Listener]) -> None:
+    The log comes first, and what it raises (a full disk) ends the run. A display that raises is told no more. Listeners
+    are only handed the event (see `headrace.engine.listeners`).
+    """
+
+    def __init__(
+        self, log: JsonLines, display: Display | None, messengers: Iterable[Messenger], most_seconds: float
+    ) -> None:
         self._log = log
-        self._listeners: tuple[Listener, ...] = (log, *listeners)
-        self._lock = threading.Lock()
+        self._display = display
+        self._messengers = tuple(messengers)
+        self._most_seconds = most_seconds
+        self._lock = threading.RLock()
+        self._is_open = True
+        for messenger in self._messengers:
+            messenger.start(self.warn)
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
         with self._lock:
-            for listener in self._listeners:
-                listener(event)
+            self._tell_here(event)
+            for messenger in self._messengers:
+                messenger(event)
+
+    def warn(self, source: str, message: str) -> None:
+        """Tell here that something went wrong beside the run."""
+        with self._lock:
+            if self._is_open:
+                self._tell_here(Warned(source, message))
 
     def close(self) -> None:
-        """Close the run's own log."""
-        self._log.close()
+        """Wait a bounded time for the listeners, and close the run's own log."""
+        try:
+            deadline = time.monotonic() + self._most_seconds
+            for messenger in self._messengers:
+                messenger.close()
+            for messenger in self._messengers:
+                messenger.wait(deadline)
+        except KeyboardInterrupt:
+            self.warn("listeners", "not waited for any longer: interrupted")
+        finally:
+            with self._lock:
+                self._is_open = False
+                self._log.close()
+
+    def _tell_here(self, event: Event) -> None:
+        self._log(event)
+        if self._display is None:
+            return
+        try:
+            self._display(event)
+        except Exception as error:  # noqa: BLE001 - what shows a run must not end it
+            self._display = None
+            self._log(Warned("display", f"{type(error).__name__}: {error}"))

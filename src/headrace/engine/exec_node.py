@@ -30,10 +30,11 @@ def exec_node(
     Raises `CodeChangedError` when this environment holds another plan or other code for the node than the run began
     with, `DefinitionError` for a node that is not in the plan, and `RunError` when a node before it has not ended.
     """
+    session.check_listeners()
     with session.closing():
         prepared, is_new = _begun(session, run_id, parameters, options)
         node = prepared.plan.node(node_id)
-        run = session.opened(run_id, prepared, options)
+        run = session.opened(run_id, prepared, options, node=node_id)
         try:
             if is_new:
                 run.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), session.store.url))

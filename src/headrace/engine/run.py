@@ -22,8 +22,9 @@ from headrace.core.plan import Plan, Ref
 from headrace.core.values import Json, decode, encode
 from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
-from headrace.engine.events import Announcer, JsonLines, Listener, RunEnded, RunStarted
+from headrace.engine.events import Announcer, Display, JsonLines, RunEnded, RunStarted
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
+from headrace.engine.listeners import Opener, RunInfo, flush_seconds, messengers, switched_on
 from headrace.engine.prepare import (
     Prepared,
     TraceCache,
@@ -94,8 +95,11 @@ class RunOptions:
         How many steps may run at once; the number of processors by default.
     inline
         Everything in this process, one step after the other.
+    display
+        What shows the run here: is called with each event, at once, and must not take its time.
     listeners
-        What is told of each event.
+        What else is told of each event, each from a thread of its own, beside those that the environment and the
+        project's settings switch on: called with a `RunInfo`, each gives a `Listener`.
     run_id
         The run's id; by default made from the time.
     resumes
@@ -106,7 +110,8 @@ class RunOptions:
 
     workers: int | None = None
     inline: bool = False
-    listeners: tuple[Listener, ...] = ()
+    display: Display | None = None
+    listeners: tuple[Opener, ...] = ()
     run_id: str | None = None
     resumes: RunRecord | None = None
     echo: bool = True
@@ -185,6 +190,7 @@ class Session:
     def run(self, parameters: Json, options: RunOptions) -> RunResult:
         """Trace, begin, execute, end."""
         workers = worker_count(options.workers, self.settings)
+        self.check_listeners()
         with self.closing(), _steady(self.target) if options.inline else nullcontext():
             prepared = self.traced(parameters, options.inline)
             run_id = options.run_id or new_run_id()
@@ -194,6 +200,11 @@ class Session:
                 with _closing(engine):
                     engine.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), self.store.url))
                     return self._execute(engine, options, workers)
+
+    def check_listeners(self) -> None:
+        """Refuse wrong settings of listeners, before a run begins. Raises `ProjectError`."""
+        switched_on(self.settings)
+        flush_seconds(self.settings)
 
     def prepare(self, parameters: Json) -> Prepared:
         """Only trace."""
@@ -266,8 +277,11 @@ class Session:
         }
         return self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
 
-    def opened(self, run_id: str, prepared: Prepared, options: RunOptions) -> Run:
-        """A run that has begun, for a process to work on: its parameters and pins are those of its record."""
+    def opened(self, run_id: str, prepared: Prepared, options: RunOptions, *, node: str | None = None) -> Run:
+        """A run that has begun, for a process to work on: its parameters and pins are those of its record.
+
+        ``node``: the one node that this process carries out, None where it carries out all.
+        """
         begun = RunRecord(self.store, run_id).begin()
         return Run(
             id=run_id,
@@ -279,13 +293,19 @@ class Session:
             store=self.store,
             launcher=self._launcher(prepared, begun["given"], options),
             asker=self._asker(options),
-            emit=Announcer(JsonLines(self.store, run_id), options.listeners),
+            emit=self._announcer(run_id, prepared, options, node),
             pins=begun["pins"],
             table_engine=str(setting("table_engine", None, self.settings, "polars")),
             is_inline=options.inline,
             reuse=options.resumes,
             imported=prepared.discovered.to_json() if options.inline else {},
         )
+
+    def _announcer(self, run_id: str, prepared: Prepared, options: RunOptions, node: str | None) -> Announcer:
+        plan, folder = prepared.plan, Path(self.target.root)
+        info = RunInfo(run_id, plan.pipeline, self.store, plan, folder, self.settings, node)
+        told = messengers(info, options.listeners)
+        return Announcer(JsonLines(self.store, run_id), options.display, told, flush_seconds(self.settings))
 
     def _pins(self, plan: Plan, asker: Asker) -> dict[str, Json]:
         """What the external state that the plan names is now: files and folders, and what else pins itself."""

@@ -35,7 +35,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.core.errors import HeadraceError, ProjectError, RunError
 from headrace.engine.events import Event, RunEnded
+from headrace.engine.listeners import Listener, RunInfo
 from headrace.engine.readable import plain, stored_json, text
+from headrace.engine.settings import setting
 from headrace.engine.view import RunView, find_run
 
 if TYPE_CHECKING:
@@ -160,16 +162,17 @@ class _Mirror:
             self.client.set_registered_model_alias(name, CHAMPION, number)
 
 
-class MirrorWhenEnded:
-    """A listener that mirrors each run when it has ended. What goes wrong is told on standard error and nothing more.
+class MirrorWhenEnded(Listener):
+    """A listener that mirrors each run when it has ended.
 
-    ``headrace.run(pipeline, options=RunOptions(listeners=(MirrorWhenEnded(store, "http://mlflow:5000"),)))``
+    Switched on by ``mlflow_tracking_uri`` in ``[tool.headrace]`` or ``HEADRACE_MLFLOW_TRACKING_URI``. What goes wrong is
+    a warning of the run, with the line that tries again.
     """
 
-    def __init__(self, store: Store, tracking_uri: str | None = None, experiment: str | None = None) -> None:
-        self.store = store
-        self.tracking_uri = tracking_uri
-        self.experiment = experiment
+    def __init__(self, info: RunInfo) -> None:
+        self.store = info.store
+        self.tracking_uri = setting("mlflow_tracking_uri", None, info.settings)
+        self.experiment = setting("mlflow_experiment", None, info.settings)
 
     def __call__(self, event: Event) -> None:
         """Mirror the run where its end is told."""
@@ -177,9 +180,12 @@ class MirrorWhenEnded:
             return
         try:
             mirror(self.store, event.run_id, tracking_uri=self.tracking_uri, experiment=self.experiment)
-        except Exception as error:  # noqa: BLE001 - a tracker that is down must not take a finished run with it
+        except Exception as error:
             again = f"python -m {__spec__.name} {event.run_id} --store {self.store.url}"
-            sys.stderr.write(f"headrace: run {event.run_id} isn't mirrored to MLflow: {error}\nTry again: {again}\n")
+            hint = (
+                f"{error.hint}; then try again: {again}" if isinstance(error, HeadraceError) else f"try again: {again}"
+            )
+            raise RunError(f"run {event.run_id} isn't mirrored to MLflow: {error}", hint=hint) from error
 
 
 def _client(tracking_uri: str | None) -> MlflowClient:
