@@ -165,8 +165,8 @@ class _Mirror:
 class MirrorWhenEnded(Listener):
     """A listener that mirrors each run when it has ended.
 
-    Switched on by ``mlflow_tracking_uri`` in ``[tool.headrace]`` or ``HEADRACE_MLFLOW_TRACKING_URI``. What goes wrong is
-    a warning of the run, with the line that tries again.
+    Switched on by ``mlflow_tracking_uri`` in ``[tool.headrace]`` or ``HEADRACE_MLFLOW_TRACKING_URI``. What goes wrong
+    is a warning of the run, with the line that tries again.
     """
 
     def __init__(self, info: RunInfo) -> None:
@@ -182,10 +182,11 @@ class MirrorWhenEnded(Listener):
             mirror(self.store, event.run_id, tracking_uri=self.tracking_uri, experiment=self.experiment)
         except Exception as error:
             again = f"python -m {__spec__.name} {event.run_id} --store {self.store.url}"
-            hint = (
-                f"{error.hint}; then try again: {again}" if isinstance(error, HeadraceError) else f"try again: {again}"
-            )
-            raise RunError(f"run {event.run_id} isn't mirrored to MLflow: {error}", hint=hint) from error
+            problem = error.message if isinstance(error, HeadraceError) else error
+            first = f"{error.hint}; then " if isinstance(error, HeadraceError) and error.hint else ""
+            raise RunError(
+                f"run {event.run_id} isn't mirrored to MLflow: {problem}", hint=f"{first}try again: {again}"
+            ) from error
 
 
 def _client(tracking_uri: str | None) -> MlflowClient:
