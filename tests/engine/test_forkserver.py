@@ -173,6 +173,18 @@ def test_after_a_cancellation_no_call_begins(servers: list[ForkServer], tmp_path
     assert not (tmp_path / "begun").exists()
 
 
+def test_a_worker_stands_by_for_one_place(servers: list[ForkServer], tmp_path: Path) -> None:
+    """Its folder and its import path are those of the call that it gets, not of the call before."""
+    server = start(servers)
+    look = "import os, sys\nanswer = [os.getcwd(), sys.path[0]]"
+    for name in ("one", "one", "other", "other", "one"):
+        root = tmp_path / name
+        root.mkdir(exist_ok=True)
+        target = {"root": str(root), "paths": [f"{root}/src"], "module": "pipeline", "attribute": None}
+        found = server.call("test_forkserver:do", look, place=[target, f"{tmp_path}/store"])
+        assert found == [f"{root}", f"{root}/src"]
+
+
 def test_each_call_has_a_process_of_its_own(servers: list[ForkServer]) -> None:
     server = start(servers)
     pids = [server.call("test_forkserver:do", "import os\nanswer = os.getpid()") for _ in range(20)]

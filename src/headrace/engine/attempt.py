@@ -155,21 +155,27 @@ def run_in_worker(request: Mapping[str, Any], report: Report) -> dict[str, Json]
     """Execute an attempt in a process made for it alone, and return its `AttemptEnd` as plain data."""
     attempt = Attempt(**request)
     target = Target.from_json(attempt.target)
-    store, workshop = opened(target, attempt.store)
+    store, workshop = opened(target.root, attempt.store)
+    make_ready(target, attempt.store)
     workplace = Workplace(target, store, attempt.parameters, attempt.folder, workshop, {})
     return run_attempt(attempt, workplace, report).to_json()
 
 
 @lru_cache(maxsize=1)
-def opened(target: Target, store: str) -> tuple[Store, Workshop]:
-    """The store and the project, with this process made ready to import from it. Imports nothing of it yet."""
+def opened(root: str, store: str) -> tuple[Store, Workshop]:
+    """The store and the project in a folder. Imports nothing of it."""
+    found = open_store(store)
+    return found, Workshop.open(Path(root), found.cache_dir)
+
+
+@lru_cache(maxsize=1)
+def make_ready(target: Target, store: str) -> None:
+    """Make this process ready to import the target's modules. Imports none as yet."""
     from headrace.core.loader import install_loader
 
-    found = open_store(store)
-    workshop = Workshop.open(Path(target.root), found.cache_dir)
+    _, workshop = opened(target.root, store)
     enter(target)
-    install_loader(workshop.project, found.cache_dir / "bytecode")
-    return found, workshop
+    install_loader(workshop.project, workshop.cache / "bytecode")
 
 
 def run_attempt(attempt: Attempt, workplace: Workplace, report: Report) -> AttemptEnd:

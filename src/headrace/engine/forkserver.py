@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from headrace.engine import frames
@@ -51,6 +52,8 @@ OWN_MODULES = (
     "random",
 )
 """What every worker needs of Headrace itself."""
+Place = list[Any]
+"""A target in its plain form, and the URL of a store: the next worker is made ready for those of the last call."""
 READY = b"r"
 """What the server sends once, when it has loaded what it was told to."""
 TRIED = frozenset({"numpy", "pyarrow", "polars", "pandas", "sklearn"})
@@ -76,7 +79,7 @@ class Server:
         self._workers: dict[int, tuple[int, int]] = {}  # pid: (call number, pipe)
         self._spare: Spare | None = None
         self._is_spare_due = False  # after a call only: one that keeps dying isn't forked over and over
-        self._place: list[Any] | None = None
+        self._place: Place | None = None
         self._buffer = bytearray()
         self._fds: list[int] = []
 
@@ -133,7 +136,10 @@ class Server:
 
     def _fork(self, message: dict[str, Any], pipe: int) -> None:
         """Hand a call to the worker that stands by, or to a new one."""
-        self._place = message.get("place", self._place)
+        place = message.get("place", self._place)
+        if place != self._place:
+            self._place = place
+            self._dismiss_spare()
         for _ in range(2):
             try:
                 spare = self._spare or self._new_spare()
@@ -152,7 +158,15 @@ class Server:
             return
         os.close(pipe)
 
+    def _dismiss_spare(self) -> None:
+        """Let the worker that stands by go: it was made ready for another place. It ends when its line does."""
+        if self._spare is not None:
+            self._spare.line.close()
+            self._spare = None
+
     def _new_spare(self) -> Spare:
+        if self._place is not None:
+            open_ahead(self._place)
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
@@ -195,8 +209,7 @@ class Server:
             if pid == 0:
                 return
             if self._spare is not None and pid == self._spare.pid:
-                self._spare.line.close()
-                self._spare = None
+                self._dismiss_spare()
             worker = self._workers.pop(pid, None)
             if worker is not None:
                 kill_group(pid)
@@ -205,28 +218,39 @@ class Server:
                 os.close(worker[1])
 
 
-def warm_up(place: list[Any] | None) -> None:
-    """Touch what every call uses: the first touch copies the pages that the worker shares with the server.
+def open_ahead(place: Place) -> None:
+    """Open the project and the store once, for all workers that are forked later. Imports nothing of the project."""
+    from headrace.engine.attempt import opened
 
-    ``place``: the target and the store of the last attempt, which are most likely those of the next.
-    """
+    with suppress(Exception):  # whatever it is, the attempt meets it again, and says so
+        opened(place[0]["root"], place[1])
+
+
+def warm_up(place: Place | None) -> None:
+    """Touch what every call uses: the first touch copies the pages that the worker shares with the server."""
     import inspect
     import typing
 
-    from headrace.core.artifact import Artifact
+    from headrace.core.artifact import Artifact, StoredFile
     from headrace.core.key import KeyParts
+    from headrace.formats.json_value import JsonFormat
     from headrace.formats.registry import find_format
 
     inspect.signature(Artifact.of)
     typing.get_type_hints(Artifact)
     find_format(dict[str, int])
-    json.loads(json.dumps(KeyParts({}, {"a": [1, {}]}, {}, {}).to_json()))
+    files = [StoredFile(name, sha256(data).hexdigest(), len(data)) for name, data in JsonFormat().pack(1, int).items()]
+    artifact = Artifact.of("json", 1, files, "builtins.int")
+    json.loads(json.dumps([artifact.to_json(), KeyParts({}, {"a": [1, {}]}, {}, {}).to_json()]))
     if place is not None:
-        from headrace.engine.attempt import opened
+        from headrace.core.discovery import Recorder
+        from headrace.engine.attempt import make_ready, opened
         from headrace.engine.target import Target
 
         with suppress(Exception):  # whatever it is, the attempt meets it again, and says so
-            opened(Target.from_json(place[0]), place[1])
+            make_ready(Target.from_json(place[0]), place[1])
+            with Recorder(opened(place[0]["root"], place[1])[1].project):
+                os.environ.get("")
 
 
 def _send_all(line: socket.socket, data: bytes, fd: int) -> None:

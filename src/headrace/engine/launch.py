@@ -129,7 +129,7 @@ class ForkServer:
     ) -> Any:
         """Call a function in a worker of its own and return its result.
 
-        ``place``: the target and the store that the next worker can be made ready for meanwhile.
+        ``place``: the target and the store that the next worker is made ready for meanwhile.
 
         Raises `WorkerDiedError`, `CallTimedOutError` or `CancelledError`.
         """
@@ -289,7 +289,7 @@ class WorkerLauncher:
                 log=log,
                 timeout_seconds=timeout_seconds,
                 report=report,
-                place=None if "://" in attempt.store else [attempt.target, attempt.store],
+                place=[attempt.target, attempt.store] if attempt.store.startswith("file:") else None,
             )
         except HeadraceError as error:
             outcome, failure = _ending(error, timeout_seconds)

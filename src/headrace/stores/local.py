@@ -105,7 +105,7 @@ class LocalStore:
         self._scratch = f"{self._root}/scratch"
         self._leases = f"{self._root}/leases"
         self._system = system_tag()
-        self._tag = os.urandom(4).hex()
+        self._tag = ""
         self._numbers = count()
         self._pid = -1
         self._prefix = ""
@@ -495,6 +495,7 @@ class LocalStore:
         """A path for something of this process that nobody sees yet."""
         pid = os.getpid()
         if pid != self._pid:
+            self._tag = os.urandom(4).hex()  # of this process alone: a store may be opened before a fork
             self._prefix = f"{self._scratch}/{owner_name(pid, self._system)}-{self._tag}-"
             self._pid = pid
         return self._prefix + str(next(self._numbers))
