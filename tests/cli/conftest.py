@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "prove"))
 
 COMMAND = [sys.executable, "-m", "headrace.cli.main"]
 
@@ -99,12 +101,12 @@ class Project:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start the command."""
         return subprocess.Popen(
             [*COMMAND, *arguments],
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment(**(env or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -142,6 +144,17 @@ def here(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
         return Done(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[dict[str, str]]:
+    """What the environment must say to reach a bucket on loopback, its place among it."""
+    from bucket.server import BUCKET, environment, missing, serving
+
+    if missing() is not None:
+        pytest.skip(str(missing()))
+    with serving() as url:
+        yield {**environment(url), "HEADRACE_STORE": f"s3://{BUCKET}"}
 
 
 def lines_of(done: Done) -> Sequence[str]:

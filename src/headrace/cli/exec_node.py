@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from headrace.cli.parameters import add_parameters, read_parameters
+from headrace.cli.parameters import add_date, add_parameters, read_parameters
 from headrace.cli.parser import Parser, add_json, add_store
 
 DESCRIPTION = """\
@@ -14,7 +14,7 @@ Execute one node of a run, for an orchestrator that has decided that it is its t
 
 The run begins with the first node that is executed: its parameters and external pins are recorded then, once, and
 hold for all others, whatever is given later. Exit codes: 0 the node succeeded, was a hit or was skipped; 1 it failed;
-2 it could not be begun. A gate's rejection is no failure of the node."""
+2 it could not be begun; 130 the run was cancelled (headrace cancel). A gate's rejection is no failure of the node."""
 
 
 def main(given: Sequence[str]) -> int:
@@ -24,17 +24,19 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="as for headrace run")
     parser.add_argument("--run", required=True, metavar="ID", help="the run's id, the same for all its nodes")
     add_parameters(parser)
+    add_date(parser)
     add_store(parser)
     add_json(parser)
     arguments = parser.read(given)
     from headrace.cli.places import find_pipeline
     from headrace.cli.plain import PlainConsole
     from headrace.cli.steady import ending_as_interrupted
+    from headrace.core.outcome import Outcome, RunOutcome
     from headrace.core.values import encode
     from headrace.engine.exec_node import exec_node
     from headrace.engine.run import RunOptions, Session
 
-    parameters = encode(read_parameters(arguments.parameters, arguments.params))
+    parameters = encode(read_parameters(arguments.parameters, arguments.params, arguments.date))
     console = PlainConsole(sys.stderr if arguments.json else sys.stdout)
     session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
     with ending_as_interrupted():
@@ -43,4 +45,6 @@ def main(given: Sequence[str]) -> int:
         console.write(f"{arguments.node}: has ended in this run already: {result.outcome}")
     if arguments.json:
         sys.stdout.write(result.to_json().decode() + "\n")
+    if result.outcome is Outcome.CANCELLED:
+        return RunOutcome.CANCELLED.exit_code
     return 1 if result.outcome.is_failure else 0

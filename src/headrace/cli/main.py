@@ -16,6 +16,7 @@ INTERRUPTED = 130
 WORDS: Mapping[str, tuple[str, str, str | None]] = {
     "run": ("headrace.cli.run", "run a pipeline", "Run"),
     "resume": ("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
+    "cancel": ("headrace.cli.cancel", "end a run that is under way", "Run"),
     "runs": ("headrace.cli.runs", "list runs", "Look"),
     "show": ("headrace.cli.show", "show a run, make its report, save an output", "Look"),
     "why": ("headrace.cli.why", "say why steps were executed, or were not", "Look"),

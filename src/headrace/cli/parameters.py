@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.cli.parser import UsageError
+from headrace.core.dates import DATE
 from headrace.core.errors import ParameterError
 
 
@@ -27,8 +28,17 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_parameters(pairs: Iterable[str], file: str | None) -> dict[str, object]:
-    """All parameters given, by name.
+def add_date(parser: argparse.ArgumentParser) -> None:
+    """Let the run's date be given."""
+    parser.add_argument(
+        "--date",
+        metavar="DATE",
+        help="the date that the run is for, such as 2026-01-31: it becomes the pipeline's date parameter",
+    )
+
+
+def read_parameters(pairs: Iterable[str], file: str | None, date: str | None = None) -> dict[str, object]:
+    """All parameters given, by name; the run's date under the name that tracing knows it by.
 
     Raises `UsageError` for a pair without ``=``, and `ParameterError` for a file that is not there or does not hold
     an object.
@@ -39,7 +49,7 @@ def read_parameters(pairs: Iterable[str], file: str | None) -> dict[str, object]
         if not equals or not name:
             raise UsageError(f"-p takes KEY=VALUE, but got {pair!r}", hint=f"as in -p {name or 'rows'}=100")
         given[name] = value
-    return given
+    return given if date is None else {**given, DATE: date}
 
 
 def _read_file(path: Path) -> Mapping[str, Any]:

@@ -9,7 +9,8 @@ from headrace.cli.parser import Parser
 
 DESCRIPTION = """\
 Run a run's pipeline again with the parameters that it was given. All that it made is reused, also of steps that are
-not cached (cache=False), where their code and inputs are as they were.
+not cached (cache=False), where their code and inputs are as they were. Of a run with --from or --only the same part is
+run, and what it executed is not executed again.
 
 `headrace run` alone goes on after a failure just as well, but for those steps."""
 
@@ -28,6 +29,7 @@ def main(given: Sequence[str]) -> int:
         start_steady(["resume", *given])
     from headrace.cli.places import open_existing_store
     from headrace.engine.records import RunRecord
+    from headrace.engine.selection import Selection
     from headrace.engine.target import Target
     from headrace.engine.view import find_run
 
@@ -37,4 +39,6 @@ def main(given: Sequence[str]) -> int:
     again = ["headrace", "resume", *given]
     arguments.store = store.url
     target = Target.from_json(begun["target"])
-    return run_target(target, begun["given"], Path(begun["folder"]), arguments, again=again, resumes=record)
+    selection = Selection.from_json(begun.get("selection"))
+    folder = Path(begun["folder"])
+    return run_target(target, begun["given"], folder, arguments, again=again, resumes=record, selection=selection)

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.cli.parameters import add_parameters, read_parameters
+from headrace.cli.parameters import add_date, add_parameters, read_parameters
 from headrace.cli.parser import Parser, add_json, add_store, whole_number
 
 if TYPE_CHECKING:
     from headrace.core.values import Json
     from headrace.engine.records import RunRecord
+    from headrace.engine.selection import Selection
     from headrace.engine.target import Target
 
 DESCRIPTION = """\
@@ -27,6 +28,24 @@ def main(given: Sequence[str]) -> int:
     parser = Parser("run", DESCRIPTION)
     parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="what to run")
     add_parameters(parser)
+    add_date(parser)
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--from",
+        dest="start",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="execute this step, and all that depends on it, whatever the cache holds; may be given several times",
+    )
+    part.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="execute this step alone, whatever the cache holds of it, from inputs that are in the cache; may be given "
+        "several times",
+    )
     add_running(parser)
     arguments = parser.read(given)
     if arguments.inline:
@@ -35,11 +54,13 @@ def main(given: Sequence[str]) -> int:
         start_steady(["run", *given])
     from headrace.cli.places import find_pipeline
     from headrace.core.values import encode
+    from headrace.engine.selection import Selection
 
-    parameters = encode(read_parameters(arguments.parameters, arguments.params))
+    parameters = encode(read_parameters(arguments.parameters, arguments.params, arguments.date))
     target = find_pipeline(arguments.pipeline)
     again = ["headrace", "run", *given]
-    return run_target(target, parameters, Path.cwd(), arguments, again=again)
+    selection = Selection(tuple(arguments.start), tuple(arguments.only))
+    return run_target(target, parameters, Path.cwd(), arguments, again=again, selection=selection)
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +84,7 @@ def run_target(
     *,
     again: Sequence[str],
     resumes: RunRecord | None = None,
+    selection: Selection | None = None,
 ) -> int:
     """Run what was found, show how it goes and how it ended, and return the exit code.
 
@@ -73,6 +95,7 @@ def run_target(
     from headrace.cli.summary import show_end
     from headrace.core.errors import HeadraceError
     from headrace.engine.run import RunOptions, Session
+    from headrace.engine.selection import Selection
 
     console = open_console(is_quiet=arguments.quiet, is_inline=arguments.inline, as_json=arguments.json)
     with ending_as_interrupted():
@@ -83,6 +106,7 @@ def run_target(
                 inline=arguments.inline,
                 display=console,
                 resumes=resumes,
+                selection=selection or Selection(),
                 echo=not arguments.json,
             )
             result = session.run(dict(parameters), options)

@@ -65,6 +65,8 @@ def _described(store: Store, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
             "seconds": end["seconds"] if end else None,
             "counts": dict(counts),
             "resumes": begin["resumes"],
+            "date": begin.get("date"),
+            "selection": begin.get("selection"),
         }
 
 

@@ -82,6 +82,8 @@ def run_json(view: RunView) -> dict[str, Any]:
         "seconds": view.end["seconds"] if view.end else None,
         "parameters": {name: plain(tree) for name, tree in view.parameters.items()},
         "resumes": view.begin["resumes"],
+        "date": view.begin.get("date"),
+        "selection": view.begin.get("selection"),
         "store": view.store.url,
         "rejected_by": view.rejections(),
         "outputs": {
@@ -123,6 +125,9 @@ def _run_lines(view: RunView) -> Iterator[str]:
         ("parameters", ", ".join(f"{name}={text(tree)}" for name, tree in view.parameters.items()) or "none"),
         ("rejected by", ", ".join(rejections)),
         ("resumes", view.begin["resumes"] or ""),
+        ("date", view.begin.get("date") or ""),
+        ("asked for", _selected(view)),
+        ("cancelled by", _cancelled(view)),
     ]
     yield from table([fact for fact in facts if fact[1]], indent="  ")
     yield ""
@@ -133,6 +138,22 @@ def _run_lines(view: RunView) -> Iterator[str]:
         yield ""
         rows = [output_row(view.store, name, artifact) for name, _, artifact in made]
         yield from table(rows, ("output", "format", "size", "digest", "value"), indent="  ")
+
+
+def _selected(view: RunView) -> str:
+    """What of the plan the run was about, as the options that said so."""
+    selection = view.begin.get("selection") or {}
+    return " ".join(f"--{option} {name}" for option in ("from", "only") for name in selection.get(option, ()))
+
+
+def _cancelled(view: RunView) -> str:
+    from headrace.engine.cancel import read_request
+
+    request = read_request(view.store, view.id)
+    if request is None:
+        return ""
+    marked = f"; marked as ended, since {view.end['marked']}" if view.end and "marked" in view.end else ""
+    return f"{request['by']} at {moment(request['asked'])} UTC{marked}"
 
 
 def _node_row(view: RunView, node: Node) -> Sequence[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.cli.columns import place, table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.core.outcome import Outcome, RunOutcome
+from headrace.engine.cancel import read_request
 from headrace.reports.texts import clean, count, duration, last_lines
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def end_lines(view: RunView, outcome: RunOutcome, report: Path | None, again: Se
     if len(failures) > MOST_FAILURES:
         yield f"\n{len(failures) - MOST_FAILURES} more steps failed: headrace show {view.id}"
     yield from ("", headline(view, outcome))
+    if outcome is RunOutcome.CANCELLED and (request := read_request(view.store, view.id)):
+        yield f"  as {request['by']} asked for with headrace cancel"
     yield from (f"  rejected by {gate!r}: headrace show {view.id} {gate}" for gate in view.rejections())
     made = [
         output_row(view.store, name, artifact) for name, _, artifact in made_outputs(view.results, view.plan.outputs)
@@ -93,6 +96,9 @@ def _verb(outcome: RunOutcome) -> str:
 
 def go_on_lines(view: RunView, again: Sequence[str]) -> Iterator[str]:
     """The commands that go on: running again, and resuming where that spares something."""
+    if view.begin.get("selection"):
+        yield f"what succeeded is kept; go on with: headrace resume {view.id}"
+        return
     yield f"what succeeded is kept; go on with: {clean(shlex.join(again))}"
     plan = view.plan
     uncached = [node for node, result in view.results.items() if result.outcome is Outcome.SUCCEEDED]

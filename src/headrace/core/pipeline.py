@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core.cron import check_cron
+from headrace.core.dates import Timing, with_date, zone_named
 from headrace.core.errors import DefinitionError, HeadraceError
 from headrace.core.fit import MISSING, show_type
 from headrace.core.handles import Outputs
@@ -32,11 +33,16 @@ class Pipeline(Generic[P, R]):
 
     __headrace_pipeline__ = True
 
-    def __init__(self, function: Callable[P, R], name: str, schedule: str | None) -> None:
+    def __init__(self, function: Callable[P, R], name: str, timing: Timing) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
-        self.schedule = schedule
+        self.timing = timing
+
+    @property
+    def schedule(self) -> str | None:
+        """The cron line, or None."""
+        return self.timing.schedule
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run as plain Python, or add this pipeline's nodes, under its name, to the one that is being traced."""
@@ -66,11 +72,27 @@ class _PipelineMaker(Protocol):
 @overload
 def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
 @overload
-def pipeline(*, name: str | None = None, schedule: str | None = None) -> _PipelineMaker: ...
+def pipeline(
+    *,
+    name: str | None = None,
+    schedule: str | None = None,
+    timezone: str | None = None,
+    date: str | None = None,
+    depends_on_past: bool = False,
+    max_active_runs: int | None = None,
+) -> _PipelineMaker: ...
 
 
 def pipeline(
-    function: Callable[..., Any] | None = None, /, *, name: str | None = None, schedule: str | None = None
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    schedule: str | None = None,
+    timezone: str | None = None,
+    date: str | None = None,
+    depends_on_past: bool = False,
+    max_active_runs: int | None = None,
 ) -> Any:
     """Make a function a pipeline: it says which steps make what from what.
 
@@ -83,7 +105,20 @@ def pipeline(
     name
         The pipeline's name: letters, digits, ``_`` and ``-``, at most 100; the function's by default.
     schedule
-        A cron line of five fields, such as ``"0 3 * * *"``, for the backends that schedule; none by default.
+        A cron line of five fields, such as ``"0 3 * * *"``, for the backends that schedule and for ``--dates``; none by
+        default.
+    timezone
+        Where the clock hangs that the schedule and times without a zone go by, such as ``"Europe/Zurich"``; UTC by
+        default.
+    date
+        The parameter that is the date a run is for: declared ``datetime.date``, ``datetime.datetime`` or ``str``. By
+        default, where ``--date`` is given, the only one that is declared a date or a time. No two runs for one date
+        are under way at once.
+    depends_on_past
+        Whether a run for a date may begin only when the newest run for the date before, by the schedule or else the day
+        before, has succeeded. The first date in a store has none before it.
+    max_active_runs
+        How many runs of this pipeline may be under way at once in one store, 1 or more; any number by default.
 
     Returns
     -------
@@ -93,7 +128,7 @@ def pipeline(
     Raises
     ------
     DefinitionError
-        For what is no plain function, a bad name and a bad schedule.
+        For what is no plain function, a bad name, schedule, time zone or limit.
 
     Examples
     --------
@@ -120,7 +155,14 @@ def pipeline(
             )
         if schedule is not None:
             check_cron(schedule, where)
-        return Pipeline(function, own_name, schedule)
+        zone_named(timezone, where)
+        if max_active_runs is not None and (type(max_active_runs) is not int or max_active_runs < 1):
+            raise DefinitionError(
+                f"max_active_runs >= 1 must hold, but got max_active_runs={max_active_runs!r}",
+                where=where,
+                hint="give a whole number, or leave it out for no limit",
+            )
+        return Pipeline(function, own_name, Timing(schedule, timezone, date, depends_on_past, max_active_runs))
 
     return make if function is None else make(function)
 
@@ -161,7 +203,9 @@ def trace(
     function = pipeline.function
     file, line = place_of(function, root)
     where = f"{file}:{line}"
-    bound = bind_parameters(function, parameters, where, folder)
+    types_by_name = declared_types(function, where)
+    given, date = with_date(repr(pipeline.name), pipeline.timing, function, types_by_name, parameters, where)
+    bound = bind_parameters(function, given, where, folder)
     arguments = inspect.BoundArguments(inspect.signature(function), bound)
     tracer = Tracer(pipeline.name, formats, root)
     specs = _parameter_specs(pipeline, bound, tracer, where)  # before the function may change a list that it was given
@@ -184,7 +228,11 @@ def trace(
         steps=tuple(traced.spec for traced in tracer.steps.values()),
         nodes=nodes,
         outputs=_outputs(pipeline.name, returned, tracer, where),
-        schedule=pipeline.schedule,
+        schedule=pipeline.timing.schedule,
+        timezone=pipeline.timing.timezone,
+        date=date,
+        depends_on_past=pipeline.timing.depends_on_past,
+        max_active_runs=pipeline.timing.max_active_runs,
     )
     return Trace(plan, tracer.steps)
 

@@ -14,6 +14,8 @@ from headrace.core.forms import TAG
 from headrace.core.values import Json, canonical
 
 PLAN_VERSION = 1
+TIMING = ("timezone", "date", "depends_on_past", "max_active_runs")
+"""Fields that a plan's JSON has only where they say something."""
 MOST_NAMES_SHOWN = 12
 """Nodes of a circle that an error names."""
 
@@ -109,7 +111,11 @@ class ParameterSpec:
 
 @dataclass(frozen=True)
 class Plan:
-    """A traced pipeline. Nodes stand in an order in which they can be executed."""
+    """A traced pipeline. Nodes stand in an order in which they can be executed.
+
+    ``date`` is the parameter that is the date of this run, None for a run without one. For it, and for ``timezone``,
+    ``depends_on_past`` and ``max_active_runs``, see `headrace.pipeline`.
+    """
 
     pipeline: str
     target: str | None
@@ -118,6 +124,10 @@ class Plan:
     nodes: tuple[Node, ...]
     outputs: Mapping[str, Ref] = field(default_factory=dict)
     schedule: str | None = None
+    timezone: str | None = None
+    date: str | None = None
+    depends_on_past: bool = False
+    max_active_runs: int | None = None
 
     @cached_property
     def by_id(self) -> Mapping[str, Node]:
@@ -162,6 +172,7 @@ class Plan:
             ],
             "nodes": [_node_tree(node) for node in self.nodes],
             "outputs": {name: [ref.node, ref.output] for name, ref in self.outputs.items()},
+            **{name: value for name in TIMING if (value := getattr(self, name))},
         }
 
     @classmethod
@@ -238,6 +249,7 @@ def _plan_of(data: Mapping[str, Any]) -> Plan:
             for item in data["nodes"]
         ),
         outputs={name: Ref(*ref) for name, ref in data["outputs"].items()},
+        **{name: data[name] for name in TIMING if name in data},
     )
 
 

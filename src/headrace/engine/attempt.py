@@ -29,7 +29,7 @@ from headrace.engine.exchange import Loader, Scratch, load_arguments, save_outpu
 from headrace.engine.generators import seed_generators
 from headrace.engine.memos import StepMemory
 from headrace.engine.prepare import Workshop, path_digest, user_traceback
-from headrace.engine.records import Action, Failure, now
+from headrace.engine.records import Action, Failure, action_names, now
 from headrace.engine.target import Target, enter, import_target
 from headrace.stores.open import open_store
 
@@ -62,6 +62,7 @@ class Attempt:
     pins: Mapping[str, Json]
     paths: Mapping[str, str | None]  # external files and what they were when the key was made
     imported: Mapping[str, Json] = field(default_factory=dict)  # what importing was seen to read, where not by this one
+    since: str = ""  # where what was made before does not count: since when it does
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ def _execute(
     from headrace.core.discovery import Discovered, Recorder, unseen
 
     store, project = workplace.store, workplace.project
-    memory = StepMemory(attempt.key, attempt.run_id, attempt.node, workplace.workshop, store)
+    memory = StepMemory(attempt.key, attempt.run_id, attempt.node, workplace.workshop, store, attempt.since)
     context = RunContext(
         attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
     )
@@ -224,10 +225,20 @@ def _execute(
     seen = discovered.merge(recorder.snapshot(workplace.stamps, store.salt)).merge(memory.seen).to_json()
     action = Action(attempt.key, outputs, seen, now(), time.perf_counter() - started, attempt.run_id, attempt.node)
     fault_point("engine.before_action")
-    if attempt.step["cache"] and not store.create_record(action.name, action.to_json()):
+    if attempt.step["cache"] and attempt.since:
+        _replace(action, store)
+    elif attempt.step["cache"] and not store.create_record(action.name, action.to_json()):
         outputs = _winner(action, store)
     memory.forget_checkpoints()
     return outputs, seen
+
+
+def _replace(action: Action, store: Store) -> None:
+    """Keep what was made in place of all that was made of the same before: it was to be made again."""
+    store.write_record(action.name, action.to_json())
+    for name in action_names(store, action.key):
+        if name != action.name:
+            store.delete_record(name)
 
 
 def _winner(action: Action, store: Store) -> Mapping[str, Artifact]:

@@ -90,6 +90,7 @@ def _launch(run: Run, request: Request, number: int, log: str) -> AttemptEnd:
         pins=run.pins,
         paths=request.paths,
         imported=run.imported,
+        since=run.since if node.id in run.forced else "",
     )
 
     def report(done: float, total: float | None, message: str) -> None:

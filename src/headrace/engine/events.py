@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from headrace.engine.records import now, run_folder
@@ -104,18 +105,21 @@ Display = Callable[[Event], None]
 
 
 class JsonLines:
-    """Writes each event into the run's ``events.jsonl``, a line each."""
+    """Writes each event into the run's ``events.jsonl``, a line each. There is no such file before the first."""
 
     def __init__(self, store: Store, run_id: str) -> None:
-        self._stream: IO[bytes] = store.open_stream(f"{run_folder(run_id)}/events.jsonl")
+        self._open = partial(store.open_stream, f"{run_folder(run_id)}/events.jsonl")
+        self._stream: IO[bytes] | None = None
 
     def __call__(self, event: Event) -> None:
         """Write one event."""
+        self._stream = self._stream or self._open()
         self._stream.write(json.dumps({"event": type(event).__name__, **asdict(event)}).encode() + b"\n")
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        if self._stream is not None:
+            self._stream.close()
 
 
 class Announcer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.core.errors import CodeChangedError, HeadraceError
 from headrace.core.plan import Node
 from headrace.core.values import Json, names_in
+from headrace.engine.cancel import obeying, refuse_if_cancelled
 from headrace.engine.events import RunStarted
 from headrace.engine.execute import execute
 from headrace.engine.view import RunView
@@ -42,8 +43,12 @@ def exec_node(
             if done is not None and not done.outcome.is_failure and _is_whole(session, done):
                 return done
             run.results.pop(node_id, None)
+            cancelled = refuse_if_cancelled(run, node_id)
+            if cancelled is not None:
+                return cancelled
             _refuse_other_plan(RunView.read(session.store, run_id), prepared, node)
-            return execute(run, node)
+            with obeying(run, interrupts=False):
+                return execute(run, node)
         finally:
             run.launcher.close()
             run.emit.close()

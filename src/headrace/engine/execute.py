@@ -12,7 +12,7 @@ from headrace.core.plan import Node, Ref
 from headrace.engine.attempts import run_attempts
 from headrace.engine.exchange import load_artifact
 from headrace.engine.hits import find_result
-from headrace.engine.records import NodeResult, now
+from headrace.engine.records import Failure, NodeResult, now
 from headrace.engine.request import Request, prepare_request
 from headrace.engine.state import Run
 
@@ -37,10 +37,17 @@ def examine(run: Run, node: Node) -> NodeResult | Miss:
     if result is None:
         request = prepare_request(run, node)
         found = find_result(run, request)
-        if isinstance(found, str):
+        if isinstance(found, str) and node.id not in run.taken:
             return Miss(request, found)
-        result = found
+        result = _not_made(run, node, found) if isinstance(found, str) else found
     return run.end_node(result)
+
+
+def _not_made(run: Run, node: Node, reason: str) -> NodeResult:
+    """The end of a node that this run leaves out, and that is not in the store."""
+    only = ", ".join(map(repr, run.forced))
+    text = f"{node.id!r} has not been made, and this run executes {only} alone: {reason}"
+    return NodeResult(node.id, Outcome.FAILED, failure=Failure("RunError", text), reason=reason, started=now())
 
 
 def execute(run: Run, node: Node, miss: Miss | None = None) -> NodeResult:

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from headrace.stores.protocol import Store
 
 
+MOST_RUNS_LOOKED_AT = 50
+
+
 def find_result(run: Run, request: Request) -> NodeResult | str:
     """What was made of the same before, or why there is nothing to take."""
-    spec = request.spec
+    spec, node_id = request.spec, request.node.id
+    if node_id in run.forced:
+        return _reused(run, request) or run.forced[node_id]
     if not spec.cache:
-        return _reused(run, request) or "it is not cached (cache=False)"
+        found = _reused(run, request) or (_of_earlier_run(run, request) if node_id in run.taken else None)
+        return found or "it is not cached (cache=False)"
     reason = "nothing was made from these inputs yet"
     for name in action_names(run.store, request.key):
         action = _read_action(run.store, name)
@@ -111,13 +117,31 @@ def _reused(run: Run, request: Request) -> NodeResult | None:
     """For a step that is not cached: what the run that is resumed made of the same."""
     record = run.reuse
     while record is not None:
-        result = record.result(request.node.id)
-        if result is not None and result.outcome.is_good and result.key == request.key:
-            files = [file for artifact in result.outputs.values() for file in artifact.files]
-            if all(run.store.object_size(file.digest) == file.n_bytes for file in files):
-                return replace(
-                    result, outcome=Outcome.CACHED, attempt=1, reason=f"made by run {record.id}", seconds=0.0
-                )
+        found = _taken_from(record, request)
+        if found is not None:
+            return found
         earlier = record.begin().get("resumes")
         record = RunRecord(run.store, earlier) if earlier else None
     return None
+
+
+def _of_earlier_run(run: Run, request: Request) -> NodeResult | None:
+    """For a step that is not cached and may not be executed: what one of the newest runs made of the same."""
+    from headrace.engine.view import known_runs
+
+    for run_id in known_runs(run.store)[:MOST_RUNS_LOOKED_AT]:
+        found = _taken_from(RunRecord(run.store, run_id), request)
+        if found is not None:
+            return found
+    return None
+
+
+def _taken_from(record: RunRecord, request: Request) -> NodeResult | None:
+    """What a run made of the same, where it is still there."""
+    result = record.result(request.node.id)
+    if result is None or not result.outcome.is_good or result.key != request.key:
+        return None
+    files = [file for artifact in result.outputs.values() for file in artifact.files]
+    if any(record.store.object_size(file.digest) != file.n_bytes for file in files):
+        return None
+    return replace(result, outcome=Outcome.CACHED, attempt=1, reason=f"made by run {record.id}", seconds=0.0)

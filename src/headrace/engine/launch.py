@@ -153,6 +153,8 @@ class ForkServer:
         try:
             try:
                 self._send({**message, "number": number}, write)
+                if self._is_cancelled:  # its number may have come too late for `cancel`
+                    self.kill(number)
             finally:
                 os.close(write)
             return self._await(number, read, timeout_seconds, report, kills_before)

@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 class StepMemory:
     """The memory of one attempt. Not for use by several threads at once."""
 
-    def __init__(self, key: str, run_id: str, node: str, workshop: Workshop, store: Store) -> None:
+    def __init__(self, key: str, run_id: str, node: str, workshop: Workshop, store: Store, since: str = "") -> None:
         self._key = key
         self._run_id = run_id
         self._node = node
         self._workshop = workshop
         self._store = store
+        self._since = since
         self._codes: dict[Callable[..., Any], str] = {}
         self._has_checkpoints = False
         self.seen = Discovered()
@@ -109,6 +110,8 @@ class StepMemory:
             except (ValueError, KeyError, DamagedObjectError):
                 self._store.delete_record(name)
                 continue
+            if action.created < self._since:
+                continue
             read = Discovered.from_json(action.discovered)
             if not read.changes(self._workshop.project, self._workshop.stamps, self._store.salt):
                 self.seen = self.seen.merge(read)
@@ -129,7 +132,9 @@ class StepMemory:
             self.seen = earlier.merge(self.seen)
             seconds = time.perf_counter() - started
             action = Action(key, {"output": artifact}, read.to_json(), now(), seconds, self._run_id, self._node)
-            if not self._store.create_record(action.name, action.to_json()):
+            if self._since:
+                self._store.write_record(action.name, action.to_json())
+            elif not self._store.create_record(action.name, action.to_json()):
                 winner = self._find(key)
                 return winner or action
             return action

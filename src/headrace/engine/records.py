@@ -7,6 +7,7 @@
     runs/<id>/run.json                  the run: plan, parameters, pins; written once
     runs/<id>/nodes/<node>.<n>.json     one attempt of a node; written once
     runs/<id>/nodes/<node>.<n>.log      what the attempt printed
+    runs/<id>/cancel.json               the request that it be ended; written once
     runs/<id>/events.jsonl              everything that happened, in order
     runs/<id>/end.json                  how the run ended; written once, and durable
 """

@@ -8,12 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import chdir, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import headrace
+from headrace.core.dates import DATE, date_text
 from headrace.core.errors import DefinitionError, HeadraceError, RunError
 from headrace.core.forms import TAG
 from headrace.core.outcome import RunOutcome
@@ -22,6 +23,7 @@ from headrace.core.plan import Plan, Ref
 from headrace.core.values import Json, decode, encode
 from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
+from headrace.engine.cancel import obeying
 from headrace.engine.events import Announcer, Display, JsonLines, RunEnded, RunStarted
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.listeners import Opener, RunInfo, flush_seconds, messengers, switched_on
@@ -36,8 +38,10 @@ from headrace.engine.prepare import (
 )
 from headrace.engine.process import worker_environment
 from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
+from headrace.engine.rehearsal import refuse_missing
 from headrace.engine.request import path_pin
 from headrace.engine.schedule import run_in_turn, run_outcome, run_side_by_side
+from headrace.engine.selection import Part, Selection
 from headrace.engine.settings import read_settings, setting, store_place, worker_count
 from headrace.engine.state import Run
 from headrace.engine.target import Target, enter, import_target, locate, target_of
@@ -104,6 +108,9 @@ class RunOptions:
         The run's id; by default made from the time.
     resumes
         The run that this one resumes.
+    selection
+        Which steps are executed again, or alone; by default those whose results are not there. With `resumes` it is
+        that of the run that is resumed.
     echo
         For an inline run: also print what steps print.
     """
@@ -114,6 +121,7 @@ class RunOptions:
     listeners: tuple[Opener, ...] = ()
     run_id: str | None = None
     resumes: RunRecord | None = None
+    selection: Selection = field(default_factory=Selection)
     echo: bool = True
 
 
@@ -126,6 +134,7 @@ def run(
     options: RunOptions | None = None,
     workers: int | None = None,
     inline: bool = False,
+    date: object = None,
 ) -> RunResult:
     """Run a pipeline.
 
@@ -141,6 +150,8 @@ def run(
         What names and relative paths given as text are relative to; the current folder by default.
     options
         Everything else; see `RunOptions`. ``workers`` and ``inline`` stand for the two most used.
+    date
+        The date that the run is for, as a date or as text: it becomes the pipeline's date parameter.
 
     Returns
     -------
@@ -162,7 +173,8 @@ def run(
             hint="define it at the top of a module, or run it with inline=True",
         )
     session = Session(target, live, here, store)
-    return session.run(encode(dict(parameters or {})), chosen)
+    given = dict(parameters or {}) | ({} if date is None else {DATE: date})
+    return session.run(encode(given), chosen)
 
 
 class Session:
@@ -192,13 +204,18 @@ class Session:
         workers = worker_count(options.workers, self.settings)
         self.check_listeners()
         with self.closing(), _steady(self.target) if options.inline else nullcontext():
-            prepared = self.traced(parameters, options.inline)
+            part = options.selection.applied(self.traced(parameters, options.inline))
             run_id = options.run_id or new_run_id()
             with self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS):
-                self.write_begin(run_id, prepared, parameters, options, process=os.getpid())
-                engine = self.opened(run_id, prepared, options)
+                begin = self._begin_record(run_id, part.prepared, parameters, options, process=os.getpid())
+                if part.taken:
+                    nobody = Announcer(JsonLines(self.store, run_id), None, (), 0.0)
+                    refuse_missing(self._run(begin, part, options, nobody))
+                self._write_begin(begin)
+                engine = self._run(begin, part, options, self._announcer(run_id, part.prepared, options, None))
                 with _closing(engine):
-                    engine.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), self.store.url))
+                    plan = part.prepared.plan
+                    engine.emit(RunStarted(run_id, plan.pipeline, len(plan.nodes), self.store.url))
                     return self._execute(engine, options, workers)
 
     def check_listeners(self) -> None:
@@ -257,7 +274,17 @@ class Session:
         """
         if self.store.read_record(f"{run_folder(run_id)}/run.json") is not None:
             return False
-        record = {
+        return self._write_begin(self._begin_record(run_id, prepared, parameters, options, process=process))
+
+    def _write_begin(self, begin: Mapping[str, Json]) -> bool:
+        return self.store.create_record(f"{run_folder(str(begin['id']))}/run.json", dump(begin))
+
+    def _begin_record(
+        self, run_id: str, prepared: Prepared, parameters: Json, options: RunOptions, *, process: int | None
+    ) -> dict[str, Any]:
+        """What a run begins with. The objects that it names are in the store then."""
+        started = now()
+        return {
             "version": 1,
             "id": run_id,
             "pipeline": prepared.plan.pipeline,
@@ -269,36 +296,43 @@ class Session:
                 dump({name: code.to_json() for name, code in sorted(prepared.codes.items())})
             ).digest,
             "pins": self._pins(prepared.plan, self._asker(options)),
-            "started": now(),
+            "started": started,
             "headrace": headrace.__version__,
             "inline": options.inline,
             "process": process,
             "resumes": options.resumes.id if options.resumes else None,
+            "date": run_date(prepared.plan),
+            "selection": options.selection.since(started).to_json(),
         }
-        return self.store.create_record(f"{run_folder(run_id)}/run.json", dump(record))
 
     def opened(self, run_id: str, prepared: Prepared, options: RunOptions, *, node: str | None = None) -> Run:
         """A run that has begun, for a process to work on: its parameters and pins are those of its record.
 
         ``node``: the one node that this process carries out, None where it carries out all.
         """
-        begun = RunRecord(self.store, run_id).begin()
+        begin = RunRecord(self.store, run_id).begin()
+        return self._run(begin, Part(prepared), options, self._announcer(run_id, prepared, options, node))
+
+    def _run(self, begin: Mapping[str, Any], part: Part, options: RunOptions, emit: Announcer) -> Run:
         return Run(
-            id=run_id,
+            id=begin["id"],
             target=self.target,
             folder=str(self.folder),
-            parameters=begun["given"],
-            prepared=prepared,
+            parameters=begin["given"],
+            prepared=part.prepared,
             workshop=self.workshop,
             store=self.store,
-            launcher=self._launcher(prepared, begun["given"], options),
+            launcher=self._launcher(part.prepared, begin["given"], options),
             asker=self._asker(options),
-            emit=self._announcer(run_id, prepared, options, node),
-            pins=begun["pins"],
+            emit=emit,
+            pins=begin["pins"],
             table_engine=str(setting("table_engine", None, self.settings, "polars")),
             is_inline=options.inline,
             reuse=options.resumes,
-            imported=prepared.discovered.to_json() if options.inline else {},
+            imported=part.prepared.discovered.to_json() if options.inline else {},
+            forced=part.forced,
+            taken=part.taken,
+            since=Selection.from_json(begin["selection"]).made_since,
         )
 
     def _announcer(self, run_id: str, prepared: Prepared, options: RunOptions, node: str | None) -> Announcer:
@@ -334,21 +368,26 @@ class Session:
     def _execute(self, engine: Run, options: RunOptions, workers: int) -> RunResult:
         started = time.perf_counter()
         try:
-            if options.inline:
-                run_in_turn(engine)
-            else:
-                run_side_by_side(engine, workers)
+            with obeying(engine, interrupts=True):
+                if options.inline:
+                    run_in_turn(engine)
+                else:
+                    run_side_by_side(engine, workers)
             outcome = run_outcome(engine)
         except KeyboardInterrupt:
             engine.cancelled.set()
             outcome = RunOutcome.CANCELLED
         except HeadraceError:
+            if engine.cancelled.is_set():  # what was asked in a worker has been killed with it
+                return self._ended(engine, RunOutcome.CANCELLED, started)
             # The engine itself can't go on (a full disk, say): where the store takes one more record, it says so.
             with suppress(HeadraceError):
                 end_run(engine, RunOutcome.FAILED, time.perf_counter() - started)
             raise
-        seconds = time.perf_counter() - started
-        end_run(engine, outcome, seconds)
+        return self._ended(engine, outcome, started)
+
+    def _ended(self, engine: Run, outcome: RunOutcome, started: float) -> RunResult:
+        end_run(engine, outcome, time.perf_counter() - started)
         return RunResult(engine.id, outcome, dict(engine.results), engine.prepared.plan.outputs, self.store)
 
 
@@ -384,6 +423,11 @@ def _steady(target: Target) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         time.tzset()
+
+
+def run_date(plan: Plan) -> str | None:
+    """The date that a run of this plan is for, as its one text; None where it is for none."""
+    return next((date_text(item.value) for item in plan.parameters if item.name == plan.date), None)
 
 
 def new_run_id() -> str:

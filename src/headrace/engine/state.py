@@ -43,6 +43,9 @@ class Run:
     is_inline: bool = False
     reuse: RunRecord | None = None
     imported: Mapping[str, Json] = field(default_factory=dict)
+    forced: Mapping[str, str] = field(default_factory=dict)  # nodes to execute whatever the store holds, and why
+    taken: frozenset[str] = frozenset()  # nodes that must be in the store already
+    since: str = ""  # of a forced node counts only what was made since then
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[str, NodeResult] = field(default_factory=dict)
     environments: dict[tuple[int, bool], dict[str, Json]] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from headrace.core.errors import RunError, StoreError, near_miss
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Plan
 from headrace.engine.records import NodeResult, RunRecord, read_json_object, run_folder, run_ids
+from headrace.engine.selection import Selection
 
 if TYPE_CHECKING:
     from headrace.core.fingerprint import StepCode
@@ -61,6 +62,11 @@ class RunView:
     def results(self) -> Mapping[str, NodeResult]:
         """How each node ended that did, in the plan's order."""
         return {node.id: self.attempts[node.id][-1] for node in self.plan.nodes if node.id in self.attempts}
+
+    @cached_property
+    def forced(self) -> Mapping[str, str]:
+        """The nodes that were to be executed whatever the store held, and why."""
+        return Selection.from_json(self.begin.get("selection")).forced(self.plan)
 
     @cached_property
     def state(self) -> str:

@@ -34,8 +34,8 @@ class Cause:
 
     ``kind`` is one of *code*, *value*, *input*, *file*, *external*, *environment*, *format*, *read* (a file or variable
     that the step was seen to read), *stored* (the result was there and could not be used), *policy* (the step is not
-    cached), *failed before*, *first* (nothing to compare with), *hit*, *upstream* (it was not executed because of
-    others). ``made_by`` is the node that made a changed input.
+    cached), *asked* (by ``--from`` or ``--only``), *failed before*, *first* (nothing to compare with), *hit*,
+    *upstream* (it was not executed because of others). ``made_by`` is the node that made a changed input.
     """
 
     kind: str
@@ -78,6 +78,8 @@ class Explainer:
             source = now.reason.removeprefix("made by run ")
             made = Cause("hit", f"it was {now.reason} from the same code and inputs")
             return Explanation(node, now.outcome, (made,), source if source != now.reason else None)
+        if node in self.view.forced:
+            return Explanation(node, now.outcome, (Cause("asked", now.reason),))
         if self.view.plan.step_of(self.view.plan.by_id[node]).cache is False:
             return Explanation(node, now.outcome, (Cause("policy", now.reason),))
         return self._compared(node, now)
