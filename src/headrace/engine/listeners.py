@@ -88,9 +88,11 @@ class Listener(Protocol):
 
     def idle(self) -> None:
         """Nothing has been told for five seconds: a time to send what was kept."""
+        return
 
     def close(self) -> None:
         """No more events come; the run may have been cut short. Send what was kept, give back what is held."""
+        return
 
 
 Opener = Callable[[RunInfo], Listener]
@@ -252,6 +254,9 @@ class Switch:
 
 SWITCHES: Mapping[str, Switch] = {
     "mlflow": Switch("mlflow", ("HEADRACE_MLFLOW_TRACKING_URI",), setting="mlflow_tracking_uri"),
+    "notify": Switch(
+        variables=("HEADRACE_NOTIFY_*",), setting="notify", check="headrace.integrations.notify_settings:read"
+    ),
 }
 """The listeners that come with Headrace."""
 
