@@ -28,12 +28,23 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_date(parser: argparse.ArgumentParser) -> None:
+def add_date(parser: argparse._ActionsContainer) -> None:
     """Let the run's date be given."""
     parser.add_argument(
         "--date",
         metavar="DATE",
         help="the date that the run is for, such as 2026-01-31: it becomes the pipeline's date parameter",
+    )
+
+
+def add_dates(parser: argparse.ArgumentParser) -> None:
+    """Let the run's date be given, or several."""
+    group = parser.add_mutually_exclusive_group()
+    add_date(group)
+    group.add_argument(
+        "--dates",
+        metavar="A..B",
+        help="run once for each date from A to B, in order: those of the pipeline's schedule, else each day",
     )
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.cli.parameters import add_date, add_parameters, read_parameters
+from headrace.cli.parameters import add_dates, add_parameters, read_parameters
 from headrace.cli.parser import Parser, add_json, add_store, whole_number
 
 if TYPE_CHECKING:
+    from headrace.cli.console import Console
     from headrace.core.values import Json
     from headrace.engine.records import RunRecord
+    from headrace.engine.run import RunOptions
     from headrace.engine.selection import Selection
     from headrace.engine.target import Target
 
@@ -28,7 +31,7 @@ def main(given: Sequence[str]) -> int:
     parser = Parser("run", DESCRIPTION)
     parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="what to run")
     add_parameters(parser)
-    add_date(parser)
+    add_dates(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--from",
@@ -60,6 +63,10 @@ def main(given: Sequence[str]) -> int:
     target = find_pipeline(arguments.pipeline)
     again = ["headrace", "run", *given]
     selection = Selection(tuple(arguments.start), tuple(arguments.only))
+    if arguments.dates is not None:
+        from headrace.cli.backfill import run_dates
+
+        return run_dates(target, parameters, arguments, selection, again=again)
     return run_target(target, parameters, Path.cwd(), arguments, again=again, selection=selection)
 
 
@@ -70,6 +77,12 @@ def add_running(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--inline", action="store_true", help="everything in one process, one step after the other: for a debugger"
+    )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="where another run stands in the way (for the same date, too many at once, the date before), wait for its "
+        "end instead of refusing",
     )
     add_store(parser)
     add_json(parser)
@@ -94,21 +107,14 @@ def run_target(
     from headrace.cli.steady import ending_as_interrupted
     from headrace.cli.summary import show_end
     from headrace.core.errors import HeadraceError
-    from headrace.engine.run import RunOptions, Session
+    from headrace.engine.run import Session
     from headrace.engine.selection import Selection
 
     console = open_console(is_quiet=arguments.quiet, is_inline=arguments.inline, as_json=arguments.json)
     with ending_as_interrupted():
         try:
             session = Session(target, None, folder, arguments.store)
-            options = RunOptions(
-                workers=arguments.workers,
-                inline=arguments.inline,
-                display=console,
-                resumes=resumes,
-                selection=selection or Selection(),
-                echo=not arguments.json,
-            )
+            options = options_of(arguments, console, selection or Selection(), resumes)
             result = session.run(dict(parameters), options)
         except HeadraceError as error:
             console.close()
@@ -120,3 +126,24 @@ def run_target(
             console.close()
         show_end(result, arguments, again)
     return result.outcome.exit_code
+
+
+def options_of(
+    arguments: argparse.Namespace, console: Console, selection: Selection, resumes: RunRecord | None = None
+) -> RunOptions:
+    """What was asked for, for the engine."""
+    from headrace.engine.run import RunOptions
+
+    return RunOptions(
+        workers=arguments.workers,
+        inline=arguments.inline,
+        display=console,
+        resumes=resumes,
+        selection=selection,
+        echo=not arguments.json,
+        waits=_tell_wait if arguments.wait else None,
+    )
+
+
+def _tell_wait(text: str) -> None:
+    print(f"headrace: waiting: {text}", file=sys.stderr, flush=True)  # noqa: T201

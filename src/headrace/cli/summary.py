@@ -14,7 +14,7 @@ from headrace.cli.columns import place, table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.core.outcome import Outcome, RunOutcome
 from headrace.engine.cancel import read_request
-from headrace.reports.texts import clean, count, duration, last_lines
+from headrace.reports.texts import clean, count, duration, last_lines, one_line
 
 if TYPE_CHECKING:
     from headrace.engine.records import NodeResult
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 3
 LOG_LINES = 20
+MOST_REASONS = 10
+MOST_CHARACTERS_OF_A_REASON = 300
 
 
 def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[str]) -> None:
@@ -30,7 +32,7 @@ def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[s
     from headrace.engine.view import RunView
 
     view = RunView.read(result.store, result.run_id)
-    report = _write_report(view)
+    report = write_report(view)
     if arguments.json:
         print(json.dumps(as_json(view, result.outcome, report), indent=2))  # noqa: T201
     elif not arguments.quiet or result.outcome is not RunOutcome.SUCCEEDED:
@@ -38,8 +40,8 @@ def show_end(result: RunResult, arguments: argparse.Namespace, again: Sequence[s
     sys.stdout.flush()
 
 
-def _write_report(view: RunView) -> Path | None:
-    """The report. That it can't be made is said, and doesn't change how the run ended."""
+def write_report(view: RunView) -> Path | None:
+    """Write the report, and say where. That it can't be made is said, and doesn't change how the run ended."""
     from headrace.reports.run_page import write_run_page
 
     try:
@@ -60,7 +62,7 @@ def end_lines(view: RunView, outcome: RunOutcome, report: Path | None, again: Se
     yield from ("", headline(view, outcome))
     if outcome is RunOutcome.CANCELLED and (request := read_request(view.store, view.id)):
         yield f"  as {request['by']} asked for with headrace cancel"
-    yield from (f"  rejected by {gate!r}: headrace show {view.id} {gate}" for gate in view.rejections())
+    yield from rejection_lines(view)
     made = [
         output_row(view.store, name, artifact) for name, _, artifact in made_outputs(view.results, view.plan.outputs)
     ]
@@ -71,6 +73,26 @@ def end_lines(view: RunView, outcome: RunOutcome, report: Path | None, again: Se
         yield f"report: {place(report)}"
     if outcome in (RunOutcome.FAILED, RunOutcome.CANCELLED):
         yield from go_on_lines(view, again)
+
+
+def rejection_lines(view: RunView) -> Iterator[str]:
+    """Which gates said no, and the reasons that they gave."""
+    for gate in view.rejections():
+        yield f"  rejected by {gate!r}: headrace show {view.id} {gate}"
+        reasons = gate_reasons(view, gate)
+        yield from (f"    - {one_line(reason, MOST_CHARACTERS_OF_A_REASON)}" for reason in reasons[:MOST_REASONS])
+        if len(reasons) > MOST_REASONS:
+            yield f"    and {len(reasons) - MOST_REASONS} more"
+
+
+def gate_reasons(view: RunView, gate: str) -> list[str]:
+    """Why a gate said no, where it gives an output ``reasons`` that is a list of texts, or a text."""
+    from headrace.engine.readable import stored_json
+
+    artifact = view.results[gate].outputs.get("reasons")
+    value = stored_json(view.store, artifact) if artifact is not None else None
+    reasons = value[0] if value is not None else []
+    return [str(reason) for reason in (reasons if isinstance(reasons, list) else [reasons]) if reason]
 
 
 def headline(view: RunView, outcome: RunOutcome) -> str:
@@ -135,6 +157,7 @@ def as_json(view: RunView, outcome: RunOutcome, report: Path | None) -> dict[str
         "seconds": view.end["seconds"] if view.end else None,
         "counts": view.end["counts"] if view.end else {},
         "rejected_by": view.rejections(),
+        "reasons": {gate: gate_reasons(view, gate) for gate in view.rejections()},
         "store": view.store.url,
         "report": str(report) if report else None,
         "outputs": {

@@ -1,9 +1,11 @@
-"""Cron lines: ``minute hour day month weekday``."""
+"""Cron lines: ``minute hour day month weekday``, and the days and times that they name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from headrace.core.errors import DefinitionError
 
@@ -18,6 +20,54 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
 )
 _PART = re.compile(r"(?P<all>\*)|(?P<first>\w+)(-(?P<last>\w+))?")
 _HINT = 'five fields: minute, hour, day, month, weekday; for every day at three, "0 3 * * *"'
+
+
+@dataclass(frozen=True)
+class Cron:
+    """A cron line, read: the numbers that each field names, and which fields begin with ``*``."""
+
+    fields: tuple[frozenset[int], ...]
+    stars: tuple[bool, ...]
+
+    @classmethod
+    def read(cls, line: str) -> Cron:
+        """Read a line that `check_cron` lets pass."""
+        texts = line.split()
+        numbers = tuple(
+            frozenset(number for part in text.split(",") for number in _numbers(part, low, high, names))
+            for text, (_, low, high, names) in zip(texts, _FIELDS, strict=True)
+        )
+        return cls(numbers, tuple(text.startswith("*") for text in texts))
+
+    def is_on(self, day: date) -> bool:
+        """Whether it names a time on this day.
+
+        Where both the day of the month and the weekday are restricted, either will do, as every cron has it.
+        """
+        _, _, days, months, weekdays = self.fields
+        of_month, of_week = day.day in days, day.isoweekday() % 7 in weekdays
+        is_either = not self.stars[2] and not self.stars[4]
+        return day.month in months and (of_month or of_week if is_either else of_month and of_week)
+
+    def times(self, day: date, zone: tzinfo) -> list[datetime]:
+        """The times on this day, by the clock of a zone.
+
+        Where the clocks go forward, a time that they leave out is an hour later, and where they go back, one that comes
+        twice counts once: so what runs daily runs once a day. What runs every hour (``*``) runs each hour that passes.
+        """
+        if not self.is_on(day):
+            return []
+        found = set()
+        for hour in self.fields[1]:
+            for minute in self.fields[0]:
+                wall = datetime(day.year, day.month, day.day, hour, minute)
+                first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+                is_left_out = first.astimezone(zone).replace(tzinfo=None, fold=0) != wall
+                if not self.stars[1]:
+                    found.add(first)
+                elif not is_left_out:
+                    found |= {first, second}
+        return [moment.astimezone(zone) for moment in sorted(found)]
 
 
 def check_cron(line: object, where: str) -> None:
@@ -59,6 +109,67 @@ def _is_part(text: str, low: int, high: int, names: Mapping[str, int]) -> bool:
     first = _number(found["first"], names)
     last = _number(found["last"], names) if found["last"] else first
     return first is not None and last is not None and low <= first <= last <= high
+
+
+def _numbers(text: str, low: int, high: int, names: Mapping[str, int]) -> Iterator[int]:
+    """The numbers that one part of a field names."""
+    span, _, step = text.partition("/")
+    found = _PART.fullmatch(span)
+    assert found is not None
+    if not found["all"]:
+        low = _number(found["first"], names) or 0
+        high = (_number(found["last"], names) or 0) if found["last"] else low
+    yield from range(low, high + 1, int(step) if step else 1)
+
+
+MOST_DAYS_BACK = 366 * 9  # a 29 February can be eight years after the one before
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The dates, or with ``has_times`` the times, that a pipeline's runs are for: by its schedule, else each day."""
+
+    schedule: str | None
+    zone: tzinfo
+    has_times: bool
+
+    def between(self, first: date, last: date) -> Iterator[date]:
+        """Those from ``first`` to ``last``, both counted, in order. With a day for ``last``: until its end."""
+        cron = Cron.read(self.schedule or "0 0 * * *")
+        day, last_day = _day(first), _day(last)
+        while day <= last_day:
+            if self.has_times:
+                yield from (at for at in cron.times(day, self.zone) if _is_within(at, first, last))
+            elif cron.is_on(day):
+                yield day
+            if day == date.max:
+                return
+            day += timedelta(days=1)
+
+    def before(self, moment: date) -> date | None:
+        """The one before, None where there is none in nine years."""
+        cron = Cron.read(self.schedule or "0 0 * * *")
+        day = _day(moment.astimezone(self.zone) if isinstance(moment, datetime) else moment)
+        for _ in range(MOST_DAYS_BACK):
+            if self.has_times:
+                earlier = [at for at in cron.times(day, self.zone) if at < moment]
+                if earlier:
+                    return earlier[-1]
+            if day == date.min:
+                return None
+            day -= timedelta(days=1)
+            if not self.has_times and cron.is_on(day):
+                return day
+        return None
+
+
+def _day(moment: date) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
+
+
+def _is_within(at: datetime, first: date, last: date) -> bool:
+    is_after = not isinstance(first, datetime) or at >= first
+    return is_after and (not isinstance(last, datetime) or at <= last)
 
 
 def _number(text: str, names: Mapping[str, int]) -> int | None:

@@ -154,12 +154,49 @@ def _parsed(value: object) -> date | datetime:
     return date.fromisoformat(value)
 
 
-def date_text(tree: Json) -> str | None:
-    """A date's one text, from its value in a plan: ISO, of times in UTC. None where the parameter is None."""
+def read_range(text: str, kind: type, zone: tzinfo) -> tuple[date, date]:
+    """The two ends of ``A..B``: days, or for a pipeline whose runs are for times, times too.
+
+    Raises `ParameterError` for what is no range, and for one that ends before it begins.
+    """
+    begin, dots, end = text.partition("..")
+    if not dots or not begin or not end:
+        raise ParameterError(f"--dates takes A..B, but got {text!r}", hint="as in --dates 2026-01-01..2026-01-31")
+    first, last = (_end_of_range(part, kind, zone) for part in (begin, end))
+    days = [moment.astimezone(zone).date() if isinstance(moment, datetime) else moment for moment in (first, last)]
+    is_reversed = days[0] > days[1]
+    if isinstance(first, datetime) and isinstance(last, datetime):
+        is_reversed = first > last
+    if is_reversed:
+        raise ParameterError(f"--dates {text} ends before it begins", hint=f"turn it round: --dates {end}..{begin}")
+    return first, last
+
+
+def _end_of_range(text: str, kind: type, zone: tzinfo) -> date:
+    """An end: a day stays one, so that the last of a range counts to its end."""
+    is_day = len(text) <= 10 and "T" not in text
+    return read_date(text, date if is_day else kind, zone)
+
+
+def date_value(tree: Json) -> date | None:
+    """A date, from its value in a plan: one that is declared ``str`` too. None where the parameter is None."""
     value = decode(tree) if isinstance(tree, dict) and tree.get(TAG) in ("date", "datetime") else tree
     if isinstance(value, datetime):
-        moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return moment.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    return value if isinstance(value, str) else None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            return None
+    return value if isinstance(value, date) else None
+
+
+def text_of(value: date) -> str:
+    """A date's one text: ISO, of times in UTC."""
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value.isoformat()
+
+
+def date_text(tree: Json) -> str | None:
+    """A date's one text, from its value in a plan. None where the parameter is None."""
+    value = date_value(tree)
+    return None if value is None else text_of(value)

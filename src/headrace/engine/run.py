@@ -6,7 +6,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import headrace
-from headrace.core.dates import DATE, date_text
+from headrace.core.dates import DATE, text_of
 from headrace.core.errors import DefinitionError, HeadraceError, RunError
 from headrace.core.forms import TAG
 from headrace.core.outcome import RunOutcome
 from headrace.core.pipeline import Pipeline
 from headrace.core.plan import Plan, Ref
 from headrace.core.values import Json, decode, encode
+from headrace.engine.admission import admitted, date_of, note
 from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
 from headrace.engine.cancel import obeying
@@ -113,6 +114,9 @@ class RunOptions:
         that of the run that is resumed.
     echo
         For an inline run: also print what steps print.
+    waits
+        Is told what the run waits for where it may not begin yet: another run for its date, a place among
+        ``max_active_runs``, the run of the date before. None: it does not wait, but raises `RunError`.
     """
 
     workers: int | None = None
@@ -123,6 +127,7 @@ class RunOptions:
     resumes: RunRecord | None = None
     selection: Selection = field(default_factory=Selection)
     echo: bool = True
+    waits: Callable[[str], None] | None = None
 
 
 def run(
@@ -200,23 +205,33 @@ class Session:
         self.servers = ForkServers()
 
     def run(self, parameters: Json, options: RunOptions) -> RunResult:
-        """Trace, begin, execute, end."""
-        workers = worker_count(options.workers, self.settings)
+        """Trace, begin, execute, end. Raises what `run` does."""
         self.check_listeners()
-        with self.closing(), _steady(self.target) if options.inline else nullcontext():
-            part = options.selection.applied(self.traced(parameters, options.inline))
-            run_id = options.run_id or new_run_id()
-            with self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS):
-                begin = self._begin_record(run_id, part.prepared, parameters, options, process=os.getpid())
-                if part.taken:
-                    nobody = Announcer(JsonLines(self.store, run_id), None, (), 0.0)
-                    refuse_missing(self._run(begin, part, options, nobody))
-                self._write_begin(begin)
-                engine = self._run(begin, part, options, self._announcer(run_id, part.prepared, options, None))
-                with _closing(engine):
-                    plan = part.prepared.plan
-                    engine.emit(RunStarted(run_id, plan.pipeline, len(plan.nodes), self.store.url))
-                    return self._execute(engine, options, workers)
+        with self.closing(), steady(self.target) if options.inline else nullcontext():
+            return self.run_within(parameters, options)
+
+    def run_within(self, parameters: Json, options: RunOptions) -> RunResult:
+        """As `run`, for one of several runs of an opened session."""
+        workers = worker_count(options.workers, self.settings)
+        part = options.selection.applied(self.traced(parameters, options.inline))
+        run_id = options.run_id or new_run_id()
+        with (
+            admitted(self.store, part.prepared.plan, options.waits),
+            self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS),
+        ):
+            begin = self._begin_record(run_id, part.prepared, parameters, options, process=os.getpid())
+            if part.taken:
+                nobody = Announcer(JsonLines(self.store, run_id), None, (), 0.0)
+                refuse_missing(self._run(begin, part, options, nobody))
+            self._write_begin(begin)
+            note(self.store, part.prepared.plan, begin)
+            engine = self._run(begin, part, options, self._announcer(run_id, part.prepared, options, None))
+            with _closing(engine):
+                plan = part.prepared.plan
+                engine.emit(RunStarted(run_id, plan.pipeline, len(plan.nodes), self.store.url))
+                result = self._execute(engine, options, workers)
+            note(self.store, plan, begin, result.outcome)
+            return result
 
     def check_listeners(self) -> None:
         """Refuse wrong settings of listeners, before a run begins. Raises `ProjectError`."""
@@ -301,7 +316,7 @@ class Session:
             "inline": options.inline,
             "process": process,
             "resumes": options.resumes.id if options.resumes else None,
-            "date": run_date(prepared.plan),
+            "date": text_of(day) if (day := date_of(prepared.plan)) else None,
             "selection": options.selection.since(started).to_json(),
         }
 
@@ -409,7 +424,7 @@ def _closing(engine: Run) -> Iterator[None]:
 
 
 @contextmanager
-def _steady(target: Target) -> Iterator[None]:
+def steady(target: Target) -> Iterator[None]:
     """Give this process what a worker's environment is set to, as far as that can still be done."""
     before = dict(os.environ)
     folder = Path.cwd()
@@ -423,11 +438,6 @@ def _steady(target: Target) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         time.tzset()
-
-
-def run_date(plan: Plan) -> str | None:
-    """The date that a run of this plan is for, as its one text; None where it is for none."""
-    return next((date_text(item.value) for item in plan.parameters if item.name == plan.date), None)
 
 
 def new_run_id() -> str:
