@@ -403,6 +403,10 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     ("variables", "names"),
     [
         ({}, ()),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, ("otel",)),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, ()),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_SDK_DISABLED": "True"}, ()),
+        ({"HEADRACE_PROMETHEUS_DIRECTORY": "/metrics"}, ("prometheus",)),
         ({"HEADRACE_MLFLOW_TRACKING_URI": "http://mlflow"}, ("mlflow",)),
         ({"HEADRACE_LISTENERS": " mine, yours ,"}, ("mine", "yours")),
     ],
@@ -452,6 +456,23 @@ def test_a_listener_of_another_package_is_found_by_its_entry_point(
     project.write(FLOW)
     assert project.run().outcome == RunOutcome.SUCCEEDED
     assert told == project.events
+
+
+def test_a_missing_extra_is_one_warning_with_the_line_that_installs_it(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(info: RunInfo) -> Listener:
+        raise ModuleNotFoundError("No module named 'opentelemetry'", name="opentelemetry")
+
+    point = SimpleNamespace(name="otel", load=lambda: missing)
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [point])
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+    project.write(FLOW)
+    assert project.run().outcome == RunOutcome.SUCCEEDED
+    assert warnings_of(project) == [
+        "otel: is switched on by OTEL_EXPORTER_OTLP_ENDPOINT, but isn't installed (No module named 'opentelemetry'): "
+        'python -m pip install "headrace[otel]"'
+    ]
 
 
 def test_no_entry_point_is_looked_at_while_nothing_is_switched_on(project: Any) -> None:

@@ -257,6 +257,21 @@ SWITCHES: Mapping[str, Switch] = {
     "notify": Switch(
         variables=("HEADRACE_NOTIFY_*",), setting="notify", check="headrace.integrations.notify_settings:read"
     ),
+    "otel": Switch(
+        "otel",
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        ),
+        off="OTEL_SDK_DISABLED",
+        secrets=(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+        ),
+    ),
+    "prometheus": Switch("prometheus", ("HEADRACE_PROMETHEUS_DIRECTORY",), setting="prometheus_directory"),
 }
 """The listeners that come with Headrace."""
 

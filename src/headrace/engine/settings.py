@@ -17,6 +17,7 @@ KNOWN = {
     "preload": "modules that the fork server imports before the first step",
     "mlflow_tracking_uri": "where finished runs are mirrored to",
     "mlflow_experiment": "the experiment that they are mirrored into",
+    "prometheus_directory": "where a file of metrics is written for node_exporter's textfile collector",
     "notify": "whom to tell of failures, retries, rejections and recoveries, and how",
     "listeners": "listeners of other packages that are told of runs, by name",
     "listener_seconds": "how long a run waits for its listeners at its end; 10 by default",
