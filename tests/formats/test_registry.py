@@ -111,9 +111,9 @@ def test_every_known_format_is_there_under_its_name() -> None:
     [
         (Net, f"No format stores a value of type '{__name__}.Net': '{__name__}.Net' is no JSON value"),
         (
-            list[pl.DataFrame],
-            "No format stores a value of type 'list[polars.dataframe.frame.DataFrame]': "
-            "'polars.dataframe.frame.DataFrame' is no JSON value in 'list[polars.dataframe.frame.DataFrame]'",
+            dict[str, pl.DataFrame],
+            "No format stores a value of type 'dict[str, polars.dataframe.frame.DataFrame]': "
+            "'polars.dataframe.frame.DataFrame' is no JSON value in 'dict[str, polars.dataframe.frame.DataFrame]'",
         ),
         (pl.DataFrame | Net, f"No format stores a value of type '{__name__}.Net': '{__name__}.Net' is no JSON value"),
         (Framed, f"No format stores a value of type '{__name__}.Framed': '{__name__}.Framed' is no JSON value"),

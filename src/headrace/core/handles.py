@@ -40,6 +40,9 @@ class Handle:
     __hash__ = object.__hash__
 
 
+LIST_FORMAT = "list"
+"""The format of a list whose items are artifacts of their own."""
+
 _DO_IT_IN_A_STEP = "do it in a step that takes this output"
 _CONDITION = "for a condition let a step return a bool, and write step.options(when=that)(…)"
 _REFUSALS: Mapping[str, tuple[str, str]] = {
@@ -49,7 +52,8 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
         ("__iter__", "__next__", "__reversed__", "__aiter__"),
         (
             "cannot be looped over or unpacked",
-            "return a NamedTuple from the step to get separate outputs, or loop in a step that takes this output",
+            "return a NamedTuple from the step to get separate outputs, loop in a step that takes this output, "
+            "or call a step for each of its items: step.map(this)",
         ),
     ),
     "__len__": ("has no length", _DO_IT_IN_A_STEP),
@@ -122,6 +126,16 @@ class Output(Handle):
             where=caller_place(self._owner.root),
             hint="return a NamedTuple from the step to get separate outputs, or take the part out in a step",
         )
+
+
+class Listed(Output):
+    """An output of a node that maps a step over a list: a list of what the step gives for each item."""
+
+    __slots__ = ("_item",)
+
+    def __init__(self, item: Output) -> None:
+        super().__init__(item._owner, item._ref, list[item._declared], LIST_FORMAT)  # type: ignore[name-defined]
+        self._item = item
 
 
 class Outputs(Handle):

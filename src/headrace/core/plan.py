@@ -75,15 +75,48 @@ class StepSpec:
         return f"{self.file}:{self.line}"
 
 
+MAX_TASKS = 100
+"""How many tasks the items of a map become at most, where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapSpec:
+    """How a call is made for each item of a list, which may be known only when the run is under way.
+
+    Attributes
+    ----------
+    over
+        The parameters that get an item each; their arguments are lists of one length. The others get the same value.
+    max_tasks
+        The items are carried out in so many tasks at most: `slices` says which items are a task's.
+    on_failure
+        ``"stop"``: when an item fails, no further ones start, and the node fails. ``"continue"``: failing items are
+        left out of the node's lists.
+    """
+
+    over: tuple[str, ...]
+    max_tasks: int = MAX_TASKS
+    on_failure: str = "stop"
+
+    def slices(self, n_items: int) -> list[tuple[int, int]]:
+        """The tasks for so many items: the first index of each, and the one after its last."""
+        size = max(1, -(-n_items // self.max_tasks))
+        return [(first, min(first + size, n_items)) for first in range(0, n_items, size)]
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One call of a step: its arguments as trees of the value codec, in which a `Ref` stands for an output."""
+    """One call of a step: its arguments as trees of the value codec, in which a `Ref` stands for an output.
+
+    With ``map`` it is one call for each item of a list, and each of its outputs is a list.
+    """
 
     id: str
     step: str
     arguments: Mapping[str, Json]
     when: Ref | None = None
     after: tuple[str, ...] = ()
+    map: MapSpec | None = None
 
     def refs(self) -> Iterator[Ref]:
         """The outputs that the arguments take, in order; an output taken twice comes twice."""
@@ -228,6 +261,8 @@ def _node_tree(node: Node) -> Json:
         tree["when"] = [node.when.node, node.when.output]
     if node.after:
         tree["after"] = list(node.after)
+    if node.map is not None:
+        tree["map"] = {**_fields_of(node.map), "over": list(node.map.over)}
     return tree
 
 
@@ -245,6 +280,7 @@ def _plan_of(data: Mapping[str, Any]) -> Plan:
                 arguments=item["arguments"],
                 when=Ref(*item["when"]) if "when" in item else None,
                 after=tuple(item.get("after", ())),
+                map=MapSpec(**{**item["map"], "over": tuple(item["map"]["over"])}) if "map" in item else None,
             )
             for item in data["nodes"]
         ),

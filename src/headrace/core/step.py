@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, overload
 
 from headrace.core.errors import DefinitionError, TransientError, near_miss
+from headrace.core.mapping import MapOptions, map_plainly
 from headrace.core.names import checked_name, class_around
 from headrace.core.shown import show_value
 from headrace.core.tracing import current_tracer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from headrace.formats.table import Table
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
+T = TypeVar("T")
 R = TypeVar("R")
 RETRIED_BY_DEFAULT: tuple[type[BaseException], ...] = (TransientError, ConnectionError, TimeoutError)
 
@@ -163,7 +166,34 @@ class Step(Generic[P, R]):
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
         return tracer.add_node(self, args, kwargs)  # type: ignore[return-value]
 
-    def options(self, *, when: bool | None = None, after: Dependency = (), name: str | None = None) -> Callable[P, R]:
+    @overload
+    def map(self: Step[Concatenate[T, Q], R], items: Iterable[T], /, *args: Q.args, **kwargs: Q.kwargs) -> list[R]: ...
+    @overload
+    def map(self, **kwargs: Any) -> list[R]: ...
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]
+        """Call the step for each item of a list, which may be known only when the run is under way.
+
+        ``score.map(parts, model)``: the step's first parameter gets an item each, the others the same value in all
+        calls. `options` says otherwise: ``score.options(over=("left", "right")).map(lefts, rights)`` takes an item of
+        each list. In a pipeline the list is an output (a ``list``, ``tuple`` or ``Sequence``), or a list of values and
+        outputs; what comes back stands for the list of results, in the order of the items.
+
+        Each item has a key of its own, made from its value and not from its place: in a list that grew by one, one is
+        computed. Retries, time limits, resources and effects are an item's too.
+        """
+        return self.options().map(*args, **kwargs)
+
+    def options(
+        self,
+        *,
+        when: bool | None = None,
+        after: Dependency = (),
+        name: str | None = None,
+        over: str | Sequence[str] | None = None,
+        max_tasks: int | None = None,
+        on_failure: Literal["stop", "continue"] | None = None,
+    ) -> Configured[P, R]:
         """Give run options for one call: ``register.options(when=verdict.passed)(model)``.
 
         Parameters
@@ -176,8 +206,18 @@ class Step(Generic[P, R]):
             (of this pipeline), one or several. In a plain call it does nothing.
         name
             The node's name in place of the step's: letters, digits, ``_`` and ``-``.
+        over
+            For `map`: the parameter or parameters that get an item each; the first by default. Of several, the lists
+            must be of one length.
+        max_tasks
+            For `map`: the most tasks that the items become, 1 or more; 100 by default. Where there are more items, a
+            task carries out several, one after the other.
+        on_failure
+            For `map`: with ``"stop"``, the default, no further items start when one has failed, and the node fails;
+            what was computed is kept. With ``"continue"`` failing items are left out of the list, and named in the
+            run's records; where all fail, so does the node.
         """
-        configured = Configured(self, when, after, name)
+        configured = Configured(self, when, after, name, MapOptions(over, max_tasks, on_failure))
         tracer = current_tracer()
         if tracer is not None:
             tracer.expect_call(configured)
@@ -196,23 +236,40 @@ class Configured(Generic[P, R]):
 
     __headrace_options__ = True
 
-    def __init__(self, step: Step[P, R], when: object, after: Dependency, name: str | None) -> None:
+    def __init__(
+        self, step: Step[P, R], when: object, after: Dependency, name: str | None, mapping: MapOptions
+    ) -> None:
         self._step = step
         self._when = when
         self._after = after
         self._name = name
+        self._mapping = mapping
         self.is_called = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function, or add a node with these options."""
+        for option in self._mapping.given():
+            raise DefinitionError(
+                f"{option}= of step {self._step.settings.name!r} is for a map",
+                hint=f"call it for each item of a list: step.options({option}=…).map(items)",
+            )
+        return self._call(args, kwargs, None)  # type: ignore[no-any-return]
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the step for each item of a list, with these options; see `Step.map`."""
+        return self._call(args, kwargs, self._mapping)
+
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], mapping: MapOptions | None) -> Any:
         self.is_called = True
         tracer = current_tracer()
         if tracer is not None:
-            options = {"when": self._when, "after": self._after, "name": self._name}
-            return tracer.add_node(self._step, args, kwargs, **options)  # type: ignore[return-value, arg-type]
+            options: dict[str, Any] = {"when": self._when, "after": self._after, "name": self._name}
+            return tracer.add_node(self._step, args, kwargs, **options, mapping=mapping)
         if self._when is not None and not self._when:
-            return None  # type: ignore[return-value]
-        return self._step.function(*args, **kwargs)  # type: ignore[no-any-return]
+            return None
+        if mapping is not None:
+            return map_plainly(self._step.function, args, kwargs, mapping)
+        return self._step.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<step {self._step.settings.name!r} with options>"

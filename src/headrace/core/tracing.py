@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from headrace.core.errors import DefinitionError, HeadraceError, ValueCodecError, near_miss
 from headrace.core.external import External, external_tree
 from headrace.core.fit import MISSING, conforms, fits, members, plain_type, show_type
-from headrace.core.handles import Handle, Nothing, Output, Outputs
+from headrace.core.handles import LIST_FORMAT, Handle, Listed, Nothing, Output, Outputs
 from headrace.core.hints import declared_types
+from headrace.core.mapping import MapOptions, check_lengths, item_type, mapped_names, taken_item
 from headrace.core.names import LONGEST_ID, checked_name, is_name
 from headrace.core.places import caller, caller_place, shown_file
 from headrace.core.plan import Node, Ref
@@ -111,20 +112,40 @@ class Tracer:
         when: object = None,
         after: Dependency = (),
         name: str | None = None,
+        mapping: MapOptions | None = None,
     ) -> object:
-        """Add a call of a step, and return handles on its outputs."""
+        """Add a call of a step, or with ``mapping`` one for each item of a list, and return handles on its outputs."""
         traced = self._ids.get(id(step)) or self._traced(step)
         node_id = self._free_id(step.settings.name) if name is None else self._explicit_id(name)
         title = f"Step {traced.spec.name!r} of pipeline {self.pipeline!r}"
-        bound = self.bind(title, traced.signature, traced.declared, args, kwargs)
+        over = self._mapped(title, traced, args, kwargs, mapping) if mapping is not None else ()
+        bound = self.bind(title, traced.signature, traced.declared, args, kwargs, over)
         self.nodes[node_id] = Node(
             id=node_id,
             step=traced.spec.id,
             arguments={name: self._encode(node_id, name, value) for name, value in bound.items()},
             when=self._condition(when, node_id),
             after=self._dependencies(after, node_id),
+            map=mapping.spec(over) if mapping is not None else None,
         )
-        return self._handles(traced, node_id)
+        return self._handles(traced, node_id, is_mapped=mapping is not None)
+
+    def _mapped(
+        self, title: str, traced: TracedStep, args: Sequence[object], kwargs: Mapping[str, object], options: MapOptions
+    ) -> tuple[str, ...]:
+        """The parameters that get an item of a list each."""
+        if traced.spec.gate is not None:
+            raise DefinitionError(
+                f"{title} is a gate, which decides once for a run and cannot be mapped",
+                where=caller_place(self.root),
+                hint="map a step that judges each item, and give its list to the gate",
+            )
+        given = self._bound(title, traced.signature, args, kwargs).arguments
+        over = mapped_names(title, traced.signature, given, options, caller_place(self.root))
+        known = {name: len(given[name]) for name in over if isinstance(given[name], list | tuple)}
+        if known:
+            check_lengths(title, known, caller_place(self.root))
+        return over
 
     def ref_of(self, value: object) -> Ref | None:
         """The reference that a handle of this tracer stands for, or None for any other value."""
@@ -179,23 +200,20 @@ class Tracer:
         declared: Mapping[str, Any],
         args: Sequence[object],
         kwargs: Mapping[str, object],
+        over: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """All arguments by name, defaults included. Raises `DefinitionError` for a call that does not fit."""
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            unknown = [name for name in kwargs if name not in signature.parameters]
-            names = ", ".join(map(_bare, signature.parameters.values()))
-            raise DefinitionError(
-                f"{title} cannot be called like this: {error}",
-                where=caller_place(self.root),
-                hint=near_miss(unknown[0], signature.parameters) if unknown and names else f"it takes ({names})",
-            ) from None
+        """All arguments by name, defaults included. Raises `DefinitionError` for a call that does not fit.
+
+        ``over``: the parameters for which a list is given, of items that are as declared.
+        """
+        bound = self._bound(title, signature, args, kwargs)
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             kind = signature.parameters[name].kind
             expected = declared.get(name, MISSING)
-            if kind is inspect.Parameter.VAR_POSITIONAL:
+            if name in over:
+                self._check_items(title, name, value, expected)
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
                 for index, item in enumerate(value):
                     self._check_type(title, f"*{name}[{index}]", item, expected)
             elif kind is inspect.Parameter.VAR_KEYWORD:
@@ -204,6 +222,49 @@ class Tracer:
             else:
                 self._check_type(title, name, value, expected)
         return bound.arguments
+
+    def _bound(
+        self, title: str, signature: inspect.Signature, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> inspect.BoundArguments:
+        try:
+            return signature.bind(*args, **kwargs)
+        except TypeError as error:
+            unknown = [name for name in kwargs if name not in signature.parameters]
+            names = ", ".join(map(_bare, signature.parameters.values()))
+            raise DefinitionError(
+                f"{title} cannot be called like this: {error}",
+                where=caller_place(self.root),
+                hint=near_miss(unknown[0], signature.parameters) if unknown and names else f"it takes ({names})",
+            ) from None
+
+    def _check_items(self, title: str, name: str, value: object, declared: Any) -> None:
+        """Hold what is mapped over to being a list, and its items to what the step declares."""
+        if isinstance(value, Handle):
+            self._refuse_foreign(value)
+        if type(value) in (list, tuple):
+            given: Any = value
+            for index, item in enumerate(given):
+                self._check_type(title, f"{name}[{index}]", item, declared)
+            return
+        items = item_type(value._declared) if isinstance(value, Output) else None
+        if isinstance(value, Listed):
+            fine = self.output_fits(value._item, declared)
+        else:
+            fine = items is not None and (items is MISSING or fits(items, declared))
+        if fine and isinstance(value, Output) and value._format in ("json", LIST_FORMAT):
+            return
+        if items is None:
+            is_output = isinstance(value, Output)
+            shown = f"{value!r}, which is {show_type(value._declared)}" if is_output else show_value(value)  # type: ignore[attr-defined]
+            problem = f"maps over {name!r}, which takes a list, but got {shown}"
+            hint = "give a list, or the output of a step that returns one" + _as_list(value)
+        else:
+            problem = (
+                f"maps over {name!r}, whose items are to be {show_type(declared)}, but got {value!r}, which is "
+                f"{show_type(value._declared)}"  # type: ignore[attr-defined]
+            )
+            hint = "each item is given to the step by itself: declare what one item is"
+        raise DefinitionError(f"{title} {problem}", where=caller_place(self.root), hint=hint)
 
     def _check_type(self, title: str, name: str, value: object, declared: Any) -> None:
         judge = _Judge(self)
@@ -223,7 +284,19 @@ class Tracer:
             return True
         if fits(value._declared, declared):
             return True
+        if isinstance(value, Listed):
+            item = taken_item(declared)
+            return item is not None and self.output_fits(value._item, item)
+        if value._format == LIST_FORMAT:
+            made, taken = item_type(value._declared), taken_item(declared)
+            return taken is not None and (taken is MISSING or made is MISSING or self._stored_fits(made, taken))
         return value._format != "json" and self.formats.loads_as(value._format, declared)
+
+    def _stored_fits(self, made: Any, taken: Any) -> bool:
+        if fits(made, taken):
+            return True
+        format_name = self.formats.name_for(made)
+        return format_name != "json" and self.formats.loads_as(format_name, taken)
 
     def encode(self, value: object) -> Json:
         """The tree of a value in which handles may stand. Raises `ValueCodecError` when it has none."""
@@ -308,13 +381,17 @@ class Tracer:
             hint="as in after=[model, 'report']",
         )
 
-    def _handles(self, traced: TracedStep, node_id: str) -> object:
+    def _handles(self, traced: TracedStep, node_id: str, *, is_mapped: bool = False) -> object:
         if traced.spec.returns == "nothing":
             return Nothing(self, node_id)
         parts = {
             spec.name: Output(self, Ref(node_id, spec.name), traced.outputs[spec.name], spec.format)
             for spec in traced.spec.outputs
         }
+        if is_mapped:
+            parts = {name: Listed(part) for name, part in parts.items()}
+            if traced.spec.returns != "value":
+                return Outputs(self, node_id, parts, None)
         if traced.spec.returns == "value":
             return next(iter(parts.values()))
         return Outputs(self, node_id, parts, traced.kind)
@@ -363,6 +440,13 @@ class _Judge:
         if culprit is value:
             return f"{shown}, {kind}" if kind else shown
         return f"{shown}, in which stands {culprit!r}" + (f", {kind}" if kind else "")
+
+
+def _as_list(value: object) -> str:
+    """What to add for a value that could be made a list."""
+    if isinstance(value, set | frozenset | range | dict) or hasattr(value, "__next__"):
+        return ": list(…)"
+    return ": [this]" if isinstance(value, str) else ""
 
 
 def _misfit_hint(value: object, misfit: Handle | None) -> str | None:

@@ -59,7 +59,7 @@ def backoff_pause(first_seconds: float, n_failed: int) -> float:
 def _one_attempt(run: Run, request: Request, number: int) -> tuple[AttemptEnd, str]:
     run.emit(NodeStarted(request.node.id, number))
     started = now()
-    secrets = [secret for tree in request.node.arguments.values() for secret in _secrets_in(tree)]
+    secrets = [secret for tree in request.node.arguments.values() for secret in secrets_in(tree)]
     if secrets:
         end = _attempt_with_secrets(run, request, number, secrets)
     else:
@@ -122,7 +122,8 @@ def _attempt_with_secrets(run: Run, request: Request, number: int, secrets: list
     return replace(end, failure=replace(end.failure, message=message, traceback=traceback))
 
 
-def _secrets_in(tree: Json) -> Iterator[Secret]:
+def secrets_in(tree: Json) -> Iterator[Secret]:
+    """The secrets that a value names."""
     waiting = [tree]
     while waiting:
         item = waiting.pop()

@@ -60,6 +60,10 @@ class Loader:
         kind = tree.get(TAG)
         if kind == "ref":
             return self._load_artifact(tree, declared)
+        if kind == "item":
+            from headrace.formats.json_value import JsonFormat
+
+            return JsonFormat().value_of(tree["value"], declared)
         if kind == "path":
             return Path(self._root, tree["value"])
         if kind is None:
@@ -93,10 +97,23 @@ class Loader:
         from headrace.formats.declared import is_path
 
         artifact = Artifact.from_json(self._inputs[f"{tree['node']}/{tree['output']}"])
-        if not is_path(declared):
+        is_list_of_paths = artifact.format == "list" and is_path(_item_of(declared))
+        if not is_list_of_paths and not is_path(declared):
             return load_artifact(artifact, declared, self._store)
         with temporary_files_in(self._scratch.folder()):
-            return load_artifact(artifact, declared, self._store)
+            value = load_artifact(artifact, declared, self._store)
+            return _all_at_once(value) if is_list_of_paths else value
+
+
+def _item_of(declared: Any) -> Any:
+    from headrace.formats.item_list import item_of
+
+    return item_of(declared)
+
+
+def _all_at_once(value: Any) -> Any:
+    """A list of files that are all there, in place of what loads each when it is asked for."""
+    return iter(list(value)) if hasattr(value, "__next__") else list(value)
 
 
 class Scratch:
@@ -136,8 +153,27 @@ def load_artifact(artifact: Artifact, declared: Any, store: Store) -> Any:
 
     if declared in (MISSING, Any, object):
         declared = type_named(artifact.type)
-    paths = {file.path: store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
+    files = StoredFiles(artifact, store)
+    paths: Mapping[str, Path] = files if artifact.format == "list" else dict(files)
     return format_named(artifact.format).load(paths, declared)
+
+
+class StoredFiles(Mapping[str, Path]):
+    """An artifact's files by name. Each is opened, and checked, when it is asked for."""
+
+    def __init__(self, artifact: Artifact, store: Store) -> None:
+        self._files = {file.path: file for file in artifact.files}
+        self._store = store
+
+    def __getitem__(self, name: str) -> Path:
+        file = self._files[name]
+        return self._store.open_object(file.digest, n_bytes=file.n_bytes)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
 
 
 def save_outputs(step: Mapping[str, Any], declared: Any, value: Any, store: Store) -> dict[str, Artifact]:

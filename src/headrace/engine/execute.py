@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from headrace.core.errors import RunError
+from headrace.core.errors import DamagedObjectError, HeadraceError, RunError
 from headrace.core.fit import MISSING
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, Ref
 from headrace.engine.attempts import run_attempts
 from headrace.engine.exchange import load_artifact
 from headrace.engine.hits import find_result
+from headrace.engine.mapped import Mapped
 from headrace.engine.records import Failure, NodeResult, now
 from headrace.engine.request import Request, prepare_request
 from headrace.engine.state import Run
-
-if TYPE_CHECKING:
-    pass
 
 LEASE_POLL_SECONDS = 0.5
 MOST_REBUILDS = 3
@@ -50,23 +50,29 @@ def _not_made(run: Run, node: Node, reason: str) -> NodeResult:
     return NodeResult(node.id, Outcome.FAILED, failure=Failure("RunError", text), reason=reason, started=now())
 
 
-def execute(run: Run, node: Node, miss: Miss | None = None) -> NodeResult:
+def execute(run: Run, node: Node, miss: Miss | None = None, damaged: str | None = None) -> NodeResult:
     """Bring one node to its end, and record it. Raises only what the store raises.
 
-    An input that turns out damaged is made again, by executing its producer here. ``miss`` is what `examine` said.
+    An input that turns out damaged is made again, by executing its producer here. ``miss`` is what `examine` said;
+    ``damaged`` is an input that was found to be when the node, now to be executed again, was executed elsewhere.
     """
     waiting, n_rebuilds = [node], 0
     while True:
         current = waiting[-1]
-        result, damaged = _execute_once(run, current, miss)
-        miss = None
+        if damaged is None:
+            result, damaged = _execute_once(run, current, miss)
+            miss = None
+        else:
+            result = run.results[current.id]
         if damaged is not None and n_rebuilds < MOST_REBUILDS * len(run.prepared.plan.nodes):
             producers = _producers(run, current, damaged)
             if producers:
                 n_rebuilds += 1
                 run.store.drop_object(damaged)
                 waiting.extend(producers)
+                damaged = None
                 continue
+        damaged = None
         waiting.pop()
         if not waiting:
             return result
@@ -85,9 +91,60 @@ def _execute_once(run: Run, node: Node, miss: Miss | None) -> tuple[NodeResult, 
     found = miss or examine(run, node)
     if isinstance(found, NodeResult):
         return found, None
+    if node.map is not None:
+        return _map_in_turn(run, found)
     if not found.request.spec.cache:
         return run_attempts(run, found.request, found.reason)
-    return _with_lease(run, found.request, found.reason)
+    with ExitStack() as lease:
+        settled = _settled_under_lease(run, found.request, lease)
+        return (settled, None) if settled else run_attempts(run, found.request, found.reason)
+
+
+def _map_in_turn(run: Run, miss: Miss) -> tuple[NodeResult, str | None]:
+    opened = open_map(run, miss)
+    if not isinstance(opened, OpenMap):
+        return opened
+    for batch in opened.batches:
+        opened.mapped.carry_out(batch)
+    return opened.mapped.collect()
+
+
+@dataclass(frozen=True)
+class OpenMap:
+    """A node that maps, under way, and the items that must be computed, a task each."""
+
+    mapped: Mapped
+    batches: Sequence[Sequence[int]]
+
+
+def open_map(run: Run, miss: Miss) -> OpenMap | tuple[NodeResult, str | None]:
+    """Begin with a node that maps: find out which items must be computed. Or how it ended, where it has already."""
+    try:
+        mapped = Mapped(run, miss.request, miss.reason)
+    except DamagedObjectError as error:
+        failure = Failure(type(error).__name__, str(error))
+        return run.record(_failed(miss, failure)), error.digest
+    except HeadraceError as error:
+        return run.end_node(_failed(miss, Failure(type(error).__name__, str(error)))), None
+    if miss.request.spec.cache:
+        settled = _settled_under_lease(run, miss.request, mapped.stack)
+        if settled is not None:
+            mapped.stack.close()
+            return settled, None
+    return OpenMap(mapped, mapped.batches(mapped.examine(range(mapped.n_items))))
+
+
+def _failed(miss: Miss, failure: Failure) -> NodeResult:
+    request = miss.request
+    return NodeResult(
+        request.node.id,
+        Outcome.FAILED,
+        key=request.key,
+        made_of=request.parts.to_json(),
+        failure=failure,
+        reason=miss.reason,
+        started=now(),
+    )
 
 
 def _decided_by_others(run: Run, node: Node) -> NodeResult | None:
@@ -111,8 +168,6 @@ def _decided_by_others(run: Run, node: Node) -> NodeResult | None:
 
 def read_plain(run: Run, ref: Ref) -> Any:
     """A plain output, such as a condition. One that is damaged is made again."""
-    from headrace.core.errors import DamagedObjectError
-
     try:
         return load_artifact(run.artifact(ref), MISSING, run.store)
     except DamagedObjectError as error:
@@ -121,17 +176,20 @@ def read_plain(run: Run, ref: Ref) -> Any:
         return load_artifact(run.artifact(ref), MISSING, run.store)
 
 
-def _with_lease(run: Run, request: Request, reason: str) -> tuple[NodeResult, str | None]:
-    """Execute under a lease of the key, unless somebody has made it since we looked: who held the lease before us."""
+def _settled_under_lease(run: Run, request: Request, stack: ExitStack) -> NodeResult | None:
+    """Take the lease of the key, for as long as the stack is. How the node ended, where it need not be executed.
+
+    Somebody may have made it since we looked: who held the lease before us.
+    """
     has_waited = False
     while True:
-        with run.store.lease(f"{request.key}.lock", wait_seconds=LEASE_POLL_SECONDS if has_waited else 0.0) as lease:
-            if lease.acquired:
-                found = find_result(run, request)
-                if isinstance(found, NodeResult):
-                    return run.end_node(found), None
-                return run_attempts(run, request, reason)
+        wait_seconds = LEASE_POLL_SECONDS if has_waited else 0.0
+        lease = run.store.lease(f"{request.key}.lock", wait_seconds=wait_seconds)
+        if lease.acquired:
+            stack.enter_context(lease)
+            found = find_result(run, request)
+            return run.end_node(found) if isinstance(found, NodeResult) else None
         has_waited = True
         if run.cancelled.is_set():
             result = NodeResult(request.node.id, Outcome.CANCELLED, reason="the run was cancelled", started=now())
-            return run.end_node(result), None
+            return run.end_node(result)

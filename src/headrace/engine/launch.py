@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import FileIO
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
@@ -24,7 +24,9 @@ from headrace.engine.process import count_out_of_memory_kills, kill_group, kill_
 from headrace.engine.records import Failure
 
 if TYPE_CHECKING:
-    pass
+    from headrace.engine.batch import Batch
+
+T = TypeVar("T")
 
 PRELOADABLE: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",),
@@ -58,6 +60,11 @@ class Launcher(Protocol):
 
     def run(self, attempt: Attempt, cpus: int, timeout_seconds: float | None, log: str, report: Report) -> AttemptEnd:
         """Execute one attempt and say how it ended, whatever happens to it."""
+
+    def run_batch(
+        self, batch: Batch, cpus: int, timeout_seconds: float | None, log: str, report: Report
+    ) -> AttemptEnd | None:
+        """Carry out some items, noted in the batch's journal. How the process ended that did not come to the end."""
 
     def cancel(self) -> None:
         """End what is under way, from any thread; what is asked for later ends at once."""
@@ -291,12 +298,31 @@ class WorkerLauncher:
                 log=log,
                 timeout_seconds=timeout_seconds,
                 report=report,
-                place=[attempt.target, attempt.store] if attempt.store.startswith("file:") else None,
+                place=_place(attempt.target, attempt.store),
             )
         except HeadraceError as error:
             outcome, failure = _ending(error, timeout_seconds)
             return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)
         return AttemptEnd.from_json(data)
+
+    def run_batch(
+        self, batch: Batch, cpus: int, timeout_seconds: float | None, log: str, report: Report
+    ) -> AttemptEnd | None:
+        """Carry out some items in one worker; see `Launcher`."""
+        started = time.perf_counter()
+        try:
+            self._server(cpus).call(
+                "headrace.engine.batch:run_batch_in_worker",
+                dict(vars(batch)),
+                log=log,
+                timeout_seconds=timeout_seconds,
+                report=report,
+                place=_place(batch.common["target"], batch.common["store"]),
+            )
+        except HeadraceError as error:
+            outcome, failure = _ending(error, timeout_seconds)
+            return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)
+        return None
 
     def _server(self, cpus: int) -> ForkServer:
         server = self._servers.get(cpus, self._modules)
@@ -308,6 +334,11 @@ class WorkerLauncher:
 
     def close(self) -> None:
         """Nothing is kept here."""
+
+
+def _place(target: Any, store: str) -> list[Any] | None:
+    """What the next worker can be made ready for: a folder's store, since a bucket is to be asked no sooner than needed."""
+    return [target, store] if store.startswith("file:") else None
 
 
 def _ending(error: HeadraceError, timeout_seconds: float | None) -> tuple[Outcome, Failure]:
@@ -348,11 +379,24 @@ class InlineLauncher:
         """Execute one attempt; see `Launcher`."""
 
         with captured(lambda: FileIO(open_log(log), "ab"), self._echo):
-            if timeout_seconds is None or threading.current_thread() is not threading.main_thread():
-                return run_attempt(attempt, self._workplace, report)
-            return self._run_limited(attempt, timeout_seconds, report)
+            return self._limited(lambda: run_attempt(attempt, self._workplace, report), timeout_seconds)
 
-    def _run_limited(self, attempt: Attempt, timeout_seconds: float, report: Report) -> AttemptEnd:
+    def run_batch(
+        self, batch: Batch, cpus: int, timeout_seconds: float | None, log: str, report: Report
+    ) -> AttemptEnd | None:
+        """Carry out some items here; see `Launcher`."""
+        from headrace.engine.batch import run_batch
+
+        def log_bytes() -> int:
+            return os.stat(log).st_size if os.path.exists(log) else 0  # noqa: PTH110, PTH116 - asked for each item
+
+        with captured(lambda: FileIO(open_log(log), "ab"), self._echo):
+            return self._limited(lambda: run_batch(batch, self._workplace, log_bytes, report), timeout_seconds)
+
+    def _limited(self, call: Callable[[], T], timeout_seconds: float | None) -> T | AttemptEnd:
+        if timeout_seconds is None or threading.current_thread() is not threading.main_thread():
+            return call()
+
         class Over(BaseException):
             pass
 
@@ -363,7 +407,7 @@ class InlineLauncher:
         signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         started = time.perf_counter()
         try:
-            return run_attempt(attempt, self._workplace, report)
+            return call()
         except Over:
             outcome, failure = _ending(CallTimedOutError("over"), timeout_seconds)
             return AttemptEnd(outcome, failure=failure, seconds=time.perf_counter() - started)

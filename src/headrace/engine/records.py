@@ -8,6 +8,7 @@
     runs/<id>/nodes/<node>.<n>.json     one attempt of a node; written once
     runs/<id>/nodes/<node>.<n>.log      what the attempt printed
     runs/<id>/cancel.json               the request that it be ended; written once
+    runs/<id>/items/<node>/<n>/…        of a node that maps: how its items ended, some hundred a record, and their logs
     runs/<id>/events.jsonl              everything that happened, in order
     runs/<id>/end.json                  how the run ended; written once, and durable
 """
@@ -135,6 +136,8 @@ class NodeResult:
     reason: str = ""
     started: str = ""
     seconds: float = 0.0
+    items: Mapping[str, Json] | None = None
+    """Of a node that maps: how many items there are, how they ended, and the first that failed."""
 
     def to_json(self) -> bytes:
         """The record."""
@@ -152,6 +155,7 @@ class NodeResult:
                 "made_of": self.made_of,
                 "discovered": self.discovered,
                 "failure": self.failure.to_json() if self.failure else None,
+                **({"items": self.items} if self.items is not None else {}),
             }
         )
 
@@ -171,6 +175,7 @@ class NodeResult:
             reason=data["reason"],
             started=data["started"],
             seconds=data["seconds"],
+            items=data.get("items"),
         )
 
 

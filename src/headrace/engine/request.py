@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.core.artifact import Artifact
+from headrace.core.errors import DamagedObjectError, FormatError
 from headrace.core.forms import TAG
 from headrace.core.key import KeyParts
 from headrace.core.plan import Node, StepSpec
 from headrace.core.values import Json, names_in
+from headrace.engine.lists import items_in
 from headrace.engine.prepare import path_digest, paths_in
 from headrace.engine.state import Run
 
 if TYPE_CHECKING:
-    pass
+    from headrace.stores.protocol import Store
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Request:
     paths: Mapping[str, str | None]
     parts: KeyParts
     key: str
+    makers: frozenset[str] = frozenset()
+    """The steps whose pickles it takes."""
 
 
 def prepare_request(run: Run, node: Node) -> Request:
@@ -42,14 +46,28 @@ def prepare_request(run: Run, node: Node) -> Request:
     for tree in node.arguments.values():
         for name in names_in(tree) if isinstance(tree, list | dict) else ():
             codes[name] = run.prepared.codes[name].digest
-    for ref in node.refs():
-        if inputs[f"{ref.node}/{ref.output}"].format == "pickle":
-            # What comes out of a pickle is of classes that no annotation need name: those that its maker reaches.
-            maker = run.prepared.plan.step_of(run.prepared.plan.by_id[ref.node])
-            codes[maker.id] = run.prepared.codes[maker.id].digest
+    # What comes out of a pickle is of classes that no annotation need name: those that its maker reaches.
+    makers = frozenset(
+        run.prepared.plan.by_id[ref.node].step
+        for ref in node.refs()
+        if _holds_pickle(inputs[f"{ref.node}/{ref.output}"], run.store)
+    )
+    codes |= {maker: run.prepared.codes[maker].digest for maker in makers}
     formats = {output.name: output.format for output in spec.outputs}
+    if node.map is not None:
+        formats = {name: f"list of {item}, over {', '.join(node.map.over)}" for name, item in formats.items()}
     parts = KeyParts(codes, values, formats, run.environment(spec))
-    return Request(node, spec, inputs, paths, parts, parts.key)
+    return Request(node, spec, inputs, paths, parts, parts.key, makers)
+
+
+def _holds_pickle(artifact: Artifact, store: Store) -> bool:
+    """Whether an artifact is a pickle, or a list with one in it. One that cannot be read counts as if it were."""
+    if artifact.format != "list":
+        return artifact.format == "pickle"
+    try:
+        return any(_holds_pickle(item, store) for item in items_in(artifact, store))
+    except (DamagedObjectError, FormatError):
+        return True
 
 
 def _keyed(

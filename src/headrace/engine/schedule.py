@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 
 from headrace.core.outcome import Outcome, RunOutcome
 from headrace.core.plan import Node, Plan, Ref
-from headrace.engine.execute import Miss, examine, execute, read_plain
+from headrace.engine.execute import Miss, OpenMap, examine, execute, open_map, read_plain
 from headrace.engine.process import memory_bytes
 from headrace.engine.records import NodeResult
 from headrace.engine.state import Run
+
+Task = Callable[[], "TaskEnd"]
+"""What one thread does for a node."""
+TaskEnd = NodeResult | Sequence[Task] | None
+"""How the node ended; or the tasks that follow; or nothing, where others are under way."""
 
 
 @dataclass
@@ -82,36 +88,64 @@ def run_side_by_side(run: Run, workers: int) -> None:
     """
     frontier = Frontier(run.prepared.plan.nodes)
     budget = Budget.of_machine()
-    under_way: dict[Future[NodeResult], Node] = {}
-    held_back: deque[tuple[Node, Miss]] = deque()
+    under_way: dict[Future[TaskEnd], Node] = {}
+    held_back: deque[tuple[Node, Task]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="headrace") as pool:
         try:
             while frontier.ready or held_back or under_way:
                 _settle(run, frontier, held_back)
                 _start(run, held_back, under_way, budget, pool, workers)
                 if under_way:
-                    _collect(run, frontier, under_way, budget)
+                    _collect(run, frontier, under_way, budget, held_back)
         except BaseException:
             run.cancelled.set()
             run.launcher.cancel()
             raise
 
 
-def _settle(run: Run, frontier: Frontier, held_back: deque[tuple[Node, Miss]]) -> None:
+def _task_of(run: Run, node: Node, miss: Miss) -> Task:
+    return partial(_open, run, node, miss) if node.map is not None else partial(execute, run, node, miss)
+
+
+def _open(run: Run, node: Node, miss: Miss) -> TaskEnd:
+    """The first task of a node that maps: see which items are there. The tasks that follow carry out the others."""
+    opened = open_map(run, miss)
+    if not isinstance(opened, OpenMap):
+        result, damaged = opened
+        return result if damaged is None else execute(run, node, damaged=damaged)
+    if not opened.batches:
+        return _end(run, node, opened)
+    n_left = iter(range(len(opened.batches) - 1, -1, -1))
+    return [partial(_carry_out, run, node, opened, batch, n_left) for batch in opened.batches]
+
+
+def _carry_out(run: Run, node: Node, opened: OpenMap, batch: Sequence[int], n_left: Iterator[int]) -> TaskEnd:
+    """One task of a node that maps. The last makes the lists."""
+    opened.mapped.carry_out(batch)
+    is_last = next(n_left) == 0 or run.cancelled.is_set()  # in a run that was cancelled no others follow
+    return _end(run, node, opened) if is_last and opened.mapped.take_end() else None
+
+
+def _end(run: Run, node: Node, opened: OpenMap) -> NodeResult:
+    result, damaged = opened.mapped.collect()
+    return result if damaged is None else execute(run, node, damaged=damaged)
+
+
+def _settle(run: Run, frontier: Frontier, held_back: deque[tuple[Node, Task]]) -> None:
     """End all ready nodes that need no execution; hold back the others."""
     while frontier.ready:
         node = frontier.ready.popleft()
         found = examine(run, node)
         if isinstance(found, Miss):
-            held_back.append((node, found))
+            held_back.append((node, _task_of(run, node, found)))
         else:
             frontier.ended(node.id)
 
 
 def _start(
     run: Run,
-    held_back: deque[tuple[Node, Miss]],
-    under_way: dict[Future[NodeResult], Node],
+    held_back: deque[tuple[Node, Task]],
+    under_way: dict[Future[TaskEnd], Node],
     budget: Budget,
     pool: ThreadPoolExecutor,
     workers: int,
@@ -119,22 +153,31 @@ def _start(
     for _ in range(len(held_back)):
         if len(under_way) >= workers:
             return
-        node, miss = held_back.popleft()
+        node, task = held_back.popleft()
         spec = run.prepared.plan.step_of(node)
         if budget.take(spec.cpus, spec.memory_bytes or 0):
-            under_way[pool.submit(execute, run, node, miss)] = node
+            under_way[pool.submit(task)] = node
         else:
-            held_back.append((node, miss))
+            held_back.append((node, task))
 
 
-def _collect(run: Run, frontier: Frontier, under_way: dict[Future[NodeResult], Node], budget: Budget) -> None:
+def _collect(
+    run: Run,
+    frontier: Frontier,
+    under_way: dict[Future[TaskEnd], Node],
+    budget: Budget,
+    held_back: deque[tuple[Node, Task]],
+) -> None:
     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
     for future in done:
         node = under_way.pop(future)
         spec = run.prepared.plan.step_of(node)
         budget.give_back(spec.cpus, spec.memory_bytes or 0)
-        future.result()
-        frontier.ended(node.id)
+        end = future.result()
+        if isinstance(end, NodeResult):
+            frontier.ended(node.id)
+        else:
+            held_back.extend((node, task) for task in end or ())
 
 
 def run_outcome(run: Run) -> RunOutcome:

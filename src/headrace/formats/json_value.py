@@ -66,6 +66,10 @@ class JsonFormat:
             if not text.endswith("\n"):
                 raise ValueError("it is cut short")
             tree = json.loads(text)
+        return self.value_of(tree, declared)
+
+    def value_of(self, tree: Any, declared: object) -> object:
+        """Make a value of a stored tree, or of a part of one; classes come from the annotation only."""
         with reading(f"The JSON value {FILE!r}", AttributeError, ValueCodecError, ArithmeticError):
             value = decode(tree, _make_model(declared), _finder(declared))
         if not conforms(value, declared):

@@ -80,6 +80,7 @@ KNOWN_FORMATS = (
     KnownFormat("text", "headrace.formats.text:TextFormat", "text", frozenset({"headrace.formats.text.Text"})),
     KnownFormat("html", "headrace.formats.text:HtmlFormat", "HTML pages", frozenset({"headrace.formats.text.Html"})),
     KnownFormat("bytes", "headrace.formats.text:BytesFormat", "bytes", frozenset({"builtins.bytes"})),
+    KnownFormat("list", "headrace.formats.item_list:ListFormat", "lists of these"),
     KnownFormat("pickle", "headrace.formats.pickle_object:PickleFormat", "anything, by name only"),
 )
 

@@ -173,8 +173,11 @@ def _built_in(declared: object) -> Format | None:
         made = format_named(known.name)
         if made.handles(declared):
             return made
-    made = format_named("json")
-    return made if made.handles(declared) else None
+    for name in ("json", "list"):
+        made = format_named(name)
+        if made.handles(declared):
+            return made
+    return None
 
 
 def _candidates(declared: object) -> Iterator[KnownFormat]:

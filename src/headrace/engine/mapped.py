@@ -1,0 +1,383 @@
+"""A node that maps, under way: which items are there already, the others in batches, and the lists that they make."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.artifact import Artifact
+from headrace.core.discovery import Discovered
+from headrace.core.outcome import Outcome
+from headrace.engine.attempts import backoff_pause
+from headrace.engine.batches import Ended, launch_batch
+from headrace.engine.events import NodeProgressed, NodeStarted
+from headrace.engine.hits import find_result
+from headrace.engine.item_records import (
+    ROWS_A_RECORD,
+    ItemResult,
+    items_folder,
+    read_rows,
+    write_rows,
+)
+from headrace.engine.items import Items
+from headrace.engine.lists import list_of
+from headrace.engine.readable import text
+from headrace.engine.records import Action, Failure, NodeResult, RunRecord, now
+from headrace.engine.request import Request
+from headrace.engine.state import Run
+
+if TYPE_CHECKING:
+    pass
+
+MOST_FAILURES_NAMED = 10
+MOST_CHARACTERS_OF_AN_ITEM = 60
+MOST_PROGRESS_EVENTS = 200
+
+
+class Mapped:
+    """A node that maps, under way in this process. `examine` comes first, then `carry_out` from any threads, `collect`.
+
+    ``request`` is the node's own, ``reason`` why its lists are not there already. Raises `DamagedObjectError` when a
+    list that it maps over cannot be read.
+    """
+
+    def __init__(self, run: Run, request: Request, reason: str) -> None:
+        self._run = run
+        self._request = request
+        self._node = request.node
+        assert request.node.map is not None
+        self._map = request.node.map
+        self._reason = reason
+        self._items = Items(run, request)
+        self._attempt = len(RunRecord(run.store, run.id).attempts(self._node.id)) + 1
+        self._folder = items_folder(run.id, self._node.id, self._attempt)
+        self._lock = threading.Lock()
+        self._has_ended = False
+        self._reasons: dict[int, str] = {}
+        self._damaged: str | None = None
+        self._progress = Progress(run, self._node.id, self._items.n_items)
+        self._started = now()
+        self._began = time.perf_counter()
+        self.stack = ExitStack()
+        """What is given back at the end."""
+        self._scratch = self.stack.enter_context(run.store.scratch())
+        self._stop = self._scratch / "stop"
+
+    @property
+    def n_items(self) -> int:
+        """How many items there are."""
+        return self._items.n_items
+
+    def examine(self, indices: Iterable[int]) -> list[int]:
+        """The items, of these, that must be computed. What is there already is recorded."""
+        run = self._run
+        run.emit(NodeStarted(self._node.id, self._attempt))
+        misses: list[int] = []
+        rows: list[ItemResult] = []
+        reused = self._reused()
+        for index in indices:
+            if run.cancelled.is_set():
+                break
+            request = self._items.request(index)
+            found = reused.get(request.key) or self._forced or find_result(run, request)
+            if isinstance(found, str):
+                self._reasons[index] = found
+                misses.append(index)
+            else:
+                rows.append(self._row(request, index, found))
+                if len(rows) >= ROWS_A_RECORD:
+                    self._keep_hits(rows)
+                    rows = []
+        self._keep_hits(rows)
+        return misses
+
+    @property
+    def _forced(self) -> str | None:
+        """Why all items are computed whatever the store holds, or None."""
+        return self._run.forced.get(self._node.id)
+
+    def _reused(self) -> dict[str, NodeResult]:
+        """For a step that is not cached, or forced: what the run that is resumed made, by key."""
+        found: dict[str, NodeResult] = {}
+        record = self._run.reuse if not self._request.spec.cache or self._forced else None
+        while record is not None:
+            for attempt in record.attempts(self._node.id):
+                for row in read_rows(record.store, items_folder(record.id, self._node.id, attempt.attempt)):
+                    if row.outcome.is_good:
+                        found[row.key] = _reused_result(row, record.id)
+            earlier = record.begin().get("resumes")
+            record = RunRecord(record.store, earlier) if earlier else None
+        return {key: result for key, result in found.items() if _is_whole(self._run, result)}
+
+    def _keep_hits(self, rows: Sequence[ItemResult]) -> None:
+        if rows:
+            write_rows(self._run.store, self._folder, f"{rows[0].index:06d}-hits", rows)
+            self._progress.settled(len(rows), 0)
+
+    def _row(self, request: Request, index: int, found: NodeResult) -> ItemResult:
+        return ItemResult(
+            index=index,
+            outcome=found.outcome,
+            item=self._items.shown(request),
+            key=request.key,
+            outputs=found.outputs,
+            discovered=found.discovered,
+            reason=found.reason,
+            started=found.started,
+        )
+
+    def batches(self, misses: Sequence[int]) -> list[Sequence[int]]:
+        """The items that must be computed, as tasks."""
+        return [misses[first:end] for first, end in self._map.slices(len(misses))]
+
+    def carry_out(self, indices: Sequence[int]) -> None:
+        """Bring some items to their end, and record how each ended. Those that never began leave no row."""
+        run, spec = self._run, self._request.spec
+        stem = f"{indices[0]:06d}-{indices[-1]:06d}"
+        rows: list[ItemResult] = []
+        tries = dict.fromkeys(indices, 1)
+        todo, again = list(indices), []
+        while todo and not self._is_stopped():
+            ends = launch_batch(
+                run,
+                self._node.id,
+                [(index, self._items.request(index), tries[index]) for index in todo],
+                f"{self._folder}/{stem}.log",
+                self._stop if self._stops else None,
+                lambda n_done: self._progress.under_way(stem, n_done),
+            )
+            for ended in ends:
+                if ended.end.damaged is not None:
+                    self._damaged = ended.end.damaged
+                    self._stop.touch()
+                elif ended.may_retry and not self._is_stopped():
+                    tries[ended.index] += 1
+                    again.append(ended.index)
+                    continue
+                elif ended.end.failure is not None and self._stops:
+                    self._stop.touch()
+                rows.append(self._ended_row(ended))
+            begun = {ended.index for ended in ends}
+            todo = [index for index in todo if index not in begun]
+            if not todo and again:
+                pause = backoff_pause(spec.backoff_seconds, max(tries[index] for index in again) - 2)
+                if run.cancelled.wait(pause):
+                    break
+                todo, again = again, []
+        write_rows(run.store, self._folder, f"{stem}-ran", rows)
+        self._progress.under_way(stem, 0)
+        self._progress.settled(len(rows), sum(not row.outcome.is_good for row in rows))
+
+    @property
+    def _stops(self) -> bool:
+        return self._map.on_failure == "stop"
+
+    def _is_stopped(self) -> bool:
+        return self._run.cancelled.is_set() or self._stop.exists()
+
+    def _ended_row(self, ended: Ended) -> ItemResult:
+        request = ended.request
+        return ItemResult(
+            index=ended.index,
+            outcome=ended.end.outcome,
+            item=self._items.shown(request),
+            key=request.key,
+            attempt=ended.attempt,
+            outputs=ended.end.outputs,
+            discovered=ended.end.discovered,
+            failure=ended.end.failure,
+            reason=self._reasons.get(ended.index, ""),
+            started=ended.started,
+            seconds=ended.end.seconds,
+            log=ended.log,
+        )
+
+    def take_end(self) -> bool:
+        """Whether the caller is the first to come to the end: who is, collects."""
+        with self._lock:
+            has_ended, self._has_ended = self._has_ended, True
+            return not has_ended
+
+    def collect(self) -> tuple[NodeResult, str | None]:
+        """Make the lists of what the items made, and record how the node ended; an input that must be made again."""
+        with self.stack:
+            collected = Collected(self._run, self._request, self._folder, self.n_items)
+            result = collected.result(self._attempt, self._reason, self._started, time.perf_counter() - self._began)
+            self._run.record(result)
+            if self._damaged is None:
+                self._run.tell(result)
+            return result, self._damaged
+
+
+class Progress:
+    """Tells how many items have ended: at most some hundred times, however many there are. Thread-safe."""
+
+    def __init__(self, run: Run, node: str, n_items: int) -> None:
+        self._run = run
+        self._node = node
+        self._n_items = n_items
+        self._lock = threading.Lock()
+        self._n_settled = 0
+        self._n_failed = 0
+        self._under_way: dict[str, float] = {}
+        self._n_told = 0.0
+
+    def settled(self, n_items: int, n_failed: int) -> None:
+        """Some items have ended for good."""
+        with self._lock:
+            self._n_settled += n_items
+            self._n_failed += n_failed
+            self._tell()
+
+    def under_way(self, batch: str, n_done: float) -> None:
+        """So many items of a batch have ended."""
+        with self._lock:
+            self._under_way[batch] = n_done
+            self._tell()
+
+    def _tell(self) -> None:
+        done = self._n_settled + sum(self._under_way.values())
+        if done - self._n_told >= self._n_items / MOST_PROGRESS_EVENTS:
+            self._n_told = done
+            failed = f", {self._n_failed} failed" if self._n_failed else ""
+            self._run.emit(NodeProgressed(self._node, done, self._n_items, f"items{failed}"))
+
+
+class Collected:
+    """What the records say of a node's items, read one by one."""
+
+    def __init__(self, run: Run, request: Request, folder: str, n_items: int) -> None:
+        self._run = run
+        self._request = request
+        self._n_items = n_items
+        self._outcomes: dict[int, Outcome] = {}
+        self._outputs: dict[int, Mapping[str, Artifact]] = {}
+        self._failures: dict[int, ItemResult] = {}
+        self._discovered = Discovered()
+        for row in read_rows(run.store, folder):
+            self._add(row)
+
+    def _add(self, row: ItemResult) -> None:
+        known = self._outcomes.get(row.index)
+        if known is not None and known.is_good:
+            return
+        self._outcomes[row.index] = row.outcome
+        self._failures.pop(row.index, None)
+        if row.outcome.is_good:
+            self._outputs[row.index] = row.outputs
+            if any(row.discovered.values()):
+                self._discovered = self._discovered.merge(Discovered.from_json(row.discovered))
+        else:
+            self._failures[row.index] = row
+
+    def result(self, attempt: int, reason: str, started: str, seconds: float) -> NodeResult:
+        """How the node ended."""
+        outcome, failure = self._outcome()
+        outputs = self._lists() if outcome.is_good else {}
+        discovered = self._discovered.to_json() if self._discovered else {}
+        if outcome.is_good:
+            self._keep(outputs, discovered, seconds)
+        n_failed = len(self._failures)
+        if outcome.is_good:
+            n_hits = Counter(self._outcomes.values())[Outcome.CACHED]
+            left_out = f"; {n_failed} failed and left out" if n_failed else ""
+            reason = f"{_n(self._n_items)}: {self._n_items - n_hits - n_failed} computed, {n_hits} hits{left_out}"
+        return NodeResult(
+            self._request.node.id,
+            outcome,
+            attempt=attempt,
+            outputs=outputs,
+            key=self._request.key,
+            made_of=self._request.parts.to_json(),
+            discovered=discovered,
+            failure=failure,
+            reason=reason,
+            started=started,
+            seconds=seconds,
+            items=self._summary(),
+        )
+
+    def _outcome(self) -> tuple[Outcome, Failure | None]:
+        assert self._request.node.map is not None
+        failed = {index: row for index, row in self._failures.items() if row.outcome is not Outcome.CANCELLED}
+        if self._run.cancelled.is_set():
+            return Outcome.CANCELLED, Failure("Cancelled", "The run was cancelled")
+        n_ended = len(self._outcomes)
+        if failed and (self._request.node.map.on_failure == "stop" or not self._outputs):
+            return Outcome.FAILED, self._failure(failed)
+        if n_ended < self._n_items:
+            missing = next(index for index in range(self._n_items) if index not in self._outcomes)
+            rest = (
+                f"{self._n_items - n_ended} of {_n(self._n_items)} have not been carried out, the first is [{missing}]"
+            )
+            return Outcome.FAILED, Failure("ItemsMissing", rest)
+        is_all_hits = bool(self._outcomes) and set(self._outcomes.values()) == {Outcome.CACHED}
+        return (Outcome.CACHED if is_all_hits else Outcome.SUCCEEDED), None
+
+    def _failure(self, failed: Mapping[int, ItemResult]) -> Failure:
+        rows = [failed[index] for index in sorted(failed)]
+        named = [f"[{row.index}] {shown_item(row)}: {_message(row)}" for row in rows[:MOST_FAILURES_NAMED]]
+        more = f"; and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+        n_unstarted = self._n_items - len(self._outcomes)
+        rest = f" ({n_unstarted} were not started)" if n_unstarted else ""
+        message = f"{len(rows)} of {_n(self._n_items)} failed{rest}: {'; '.join(named)}{more}"
+        first = rows[0].failure
+        return Failure("ItemsFailed", message, first.traceback if first else "", first.where if first else "")
+
+    def _summary(self) -> dict[str, Any]:
+        counts = Counter(outcome.value for outcome in self._outcomes.values())
+        failed = [self._failures[index] for index in sorted(self._failures)[:MOST_FAILURES_NAMED]]
+        return {
+            "n": self._n_items,
+            "counts": dict(sorted(counts.items())),
+            "failed": [
+                {"index": row.index, "item": shown_item(row), "outcome": row.outcome.value, "message": _message(row)}
+                for row in failed
+            ],
+        }
+
+    def _lists(self) -> dict[str, Artifact]:
+        """For each output a list of what the items made, in their order."""
+        indices = sorted(self._outputs)
+        return {
+            output.name: list_of([self._outputs[index][output.name] for index in indices], self._run.store)
+            for output in self._request.spec.outputs
+        }
+
+    def _keep(self, outputs: Mapping[str, Artifact], discovered: Mapping[str, Any], seconds: float) -> None:
+        """Keep the lists as made from the whole input, where each item's own check need not be made again."""
+        spec = self._request.spec
+        needs_each = spec.effect is not None or spec.expires_after_seconds is not None or not spec.outputs
+        if not spec.cache or needs_each or self._failures:
+            return
+        action = Action(self._request.key, outputs, discovered, now(), seconds, self._run.id, self._request.node.id)
+        self._run.store.write_record(action.name, action.to_json())
+
+
+def shown_item(row: ItemResult) -> str:
+    """What an item is, in a few words."""
+    shown = ", ".join(text(tree) for tree in row.item.values())
+    return shown if len(shown) <= MOST_CHARACTERS_OF_AN_ITEM else f"{shown[: MOST_CHARACTERS_OF_AN_ITEM - 1]}…"
+
+
+def _message(row: ItemResult) -> str:
+    message = row.failure.message if row.failure else str(row.outcome)
+    line = message.split("\n", 1)[0]
+    return line if len(line) <= 200 else f"{line[:199]}…"
+
+
+def _n(n_items: int) -> str:
+    return f"{n_items} item{'' if n_items == 1 else 's'}"
+
+
+def _reused_result(row: ItemResult, run_id: str) -> NodeResult:
+    return NodeResult("", Outcome.CACHED, outputs=row.outputs, reason=f"made by run {run_id}", started=now())
+
+
+def _is_whole(run: Run, result: NodeResult) -> bool:
+    files = [file for artifact in result.outputs.values() for file in artifact.files]
+    return all(run.store.object_size(file.digest) == file.n_bytes for file in files)
