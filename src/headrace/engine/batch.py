@@ -15,7 +15,7 @@ from typing import Any
 from headrace.core.discovery import Discovered, Recorder
 from headrace.core.faults import fault_point
 from headrace.core.outcome import Outcome
-from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, opened, run_attempt
+from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, make_ready, opened, run_attempt
 from headrace.engine.records import now
 from headrace.engine.target import Target
 
@@ -48,7 +48,8 @@ def run_batch_in_worker(request: Mapping[str, Any], report: Report) -> None:
     """Carry out a batch in a process made for it."""
     batch = Batch(**request)
     target = Target.from_json(batch.common["target"])
-    store, workshop = opened(target, batch.common["store"])
+    store, workshop = opened(target.root, batch.common["store"])
+    make_ready(target, batch.common["store"])
     common = batch.common
     workplace = Workplace(target, store, common["parameters"], common["folder"], workshop, {})
     # Importing is seen once: what it reads counts for all items. The first one's attempt fails with it, and says so.

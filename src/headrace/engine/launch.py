@@ -337,7 +337,7 @@ class WorkerLauncher:
 
 
 def _place(target: Any, store: str) -> list[Any] | None:
-    """What the next worker can be made ready for: a folder's store, since a bucket is to be asked no sooner than needed."""
+    """What the next worker can be made ready for: a store in a folder, since a bucket is asked when it is needed."""
     return [target, store] if store.startswith("file:") else None
 
 

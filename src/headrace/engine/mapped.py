@@ -169,8 +169,7 @@ class Mapped:
                     break
                 todo, again = again, []
         write_rows(run.store, self._folder, f"{stem}-ran", rows)
-        self._progress.under_way(stem, 0)
-        self._progress.settled(len(rows), sum(not row.outcome.is_good for row in rows))
+        self._progress.settled(len(rows), sum(not row.outcome.is_good for row in rows), stem)
 
     @property
     def _stops(self) -> bool:
@@ -226,9 +225,10 @@ class Progress:
         self._under_way: dict[str, float] = {}
         self._n_told = 0.0
 
-    def settled(self, n_items: int, n_failed: int) -> None:
-        """Some items have ended for good."""
+    def settled(self, n_items: int, n_failed: int, batch: str = "") -> None:
+        """Some items have ended for good, and the batch with them."""
         with self._lock:
+            self._under_way.pop(batch, None)
             self._n_settled += n_items
             self._n_failed += n_failed
             self._tell()
@@ -241,7 +241,8 @@ class Progress:
 
     def _tell(self) -> None:
         done = self._n_settled + sum(self._under_way.values())
-        if done - self._n_told >= self._n_items / MOST_PROGRESS_EVENTS:
+        is_end = self._n_settled == self._n_items != self._n_told
+        if is_end or done - self._n_told >= self._n_items / MOST_PROGRESS_EVENTS:
             self._n_told = done
             failed = f", {self._n_failed} failed" if self._n_failed else ""
             self._run.emit(NodeProgressed(self._node, done, self._n_items, f"items{failed}"))
