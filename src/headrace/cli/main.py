@@ -14,6 +14,7 @@ INTERRUPTED = 130
 # Word: the module that does it, what it does in a few words, and the group that help lists it in (None: it is for
 # programs). Plain tuples, since dataclasses would be half of what `--help` takes.
 WORDS: Mapping[str, tuple[str, str, str | None]] = {
+    "init": ("headrace.cli.init", "make a project, for a table of your own", "Begin"),
     "run": ("headrace.cli.run", "run a pipeline", "Run"),
     "resume": ("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
     "cancel": ("headrace.cli.cancel", "end a run that is under way", "Run"),

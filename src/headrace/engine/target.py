@@ -13,6 +13,7 @@ from typing import Any
 from headrace.core.errors import ProjectError, near_miss
 from headrace.core.pipeline import Pipeline
 from headrace.core.project import Project
+from headrace.engine.listing import import_roots, named_pipelines, pipelines_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,41 @@ class Target:
 
 
 def locate(text: str, folder: Path) -> Target:
-    """Find what a user named: ``module:pipeline``, ``module``, ``path/to/file.py`` or ``path/to/file.py:pipeline``.
+    """Find what a user named: ``module:pipeline``, ``module``, a pipeline's name, ``path/to/file.py`` or
+    ``path/to/file.py:pipeline``.
 
-    Looks at file names alone and imports nothing. A path is relative to ``folder``, and a module is looked for in the
-    project that ``folder`` is in. Raises `ProjectError` when there is no such file.
+    Looks at files and imports nothing. A path is relative to ``folder``, and a module or pipeline is looked for in the
+    project that ``folder`` is in. Raises `ProjectError` when there is no such file, or several such pipelines.
     """
-    place, _, attribute = text.partition(":")
+    place, colon, attribute = text.partition(":")
     if place.endswith(".py") or "/" in place:
         return _target_of_file(Path(folder, place), attribute or None)
     root = Project.find(folder).root
-    return Target(str(root), _import_roots(root), place, attribute or None)
+    if not colon and (found := find_named(text, root)) is not None:
+        return found
+    return Target(str(root), import_roots(root), place, attribute or None)
+
+
+def find_named(name: str, root: Path) -> Target | None:
+    """Find a pipeline of the project by its name alone; None where a module of that name has one, or nothing has.
+
+    Raises `ProjectError` when several modules have a pipeline of that name.
+    """
+    roots = import_roots(root)
+    for place in roots:
+        module = Path(place, *name.split("."))
+        files = (module.with_suffix(".py"), module / "__init__.py")
+        if any(pipelines_in(file) for file in files):
+            return None
+    found = sorted({f"{module}:{attribute}" for own, module, attribute in named_pipelines(root) if own == name})
+    if len(found) > 1:
+        raise ProjectError(
+            f"{len(found)} modules have a pipeline {name!r}", hint=f"name one of {', '.join(map(repr, found))}"
+        )
+    if not found:
+        return None
+    module_name, _, attribute = found[0].partition(":")
+    return Target(str(root), roots, module_name, attribute)
 
 
 def target_of(pipeline: Pipeline[..., Any]) -> Target | None:
@@ -76,11 +102,6 @@ def _target_of_file(path: Path, attribute: str | None) -> Target:
     if parts[-1] == "__init__":
         parts.pop()
     return Target(str(Project.find(path.parent).root), (str(folder),), ".".join(parts), attribute)
-
-
-def _import_roots(root: Path) -> tuple[str, ...]:
-    source = root / "src"
-    return (str(source), str(root)) if source.is_dir() else (str(root),)
 
 
 def enter(target: Target) -> None:
