@@ -23,7 +23,8 @@ DESCRIPTION = """\
 Run a pipeline. What was made before from the same code and inputs is not made again.
 
 PIPELINE is module:name, module, a pipeline's name, path/to/file.py or path/to/file.py:name; by default
-HEADRACE_PIPELINE, else what [tool.headrace] in pyproject.toml says. A relative path in a parameter starts at the current folder."""
+HEADRACE_PIPELINE, else what [tool.headrace] in pyproject.toml says. A relative path in a parameter starts at the
+current folder."""
 
 
 def main(given: Sequence[str]) -> int:
