@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -319,7 +320,7 @@ def test_steps_made_in_a_loop_and_nested_pipelines(project: Any, mode: dict[str,
 def test_results_expire(project: Any, mode: dict[str, bool]) -> None:
     project.write(
         """
-        @step(expires_after_seconds=0.2)
+        @step(expires_after_seconds=3600)
         def now() -> int:
             return 1
         @pipeline
@@ -327,13 +328,16 @@ def test_results_expire(project: Any, mode: dict[str, bool]) -> None:
             return now()
         """
     )
-    import time
+    first = project.run(**mode)
+    assert project.outcomes(project.run(**mode)) == {"now": "cached"}
+    (name,) = first.store.list_records("actions")
+    action = json.loads(first.store.read_record(name))
+    then = datetime.fromisoformat(action["created"]) - timedelta(hours=1)
+    first.store.write_record(name, json.dumps(action | {"created": then.isoformat()}).encode())
 
-    project.run(**mode)
-    time.sleep(0.25)
     result = project.run(**mode)
     assert project.outcomes(result) == {"now": "succeeded"}
-    assert "expires after 0.2" in result.nodes["now"].reason
+    assert "expires after 3600" in result.nodes["now"].reason
     assert project.outcomes(project.run(**mode)) == {"now": "cached"}
 
 

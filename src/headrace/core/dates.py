@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from headrace.core.errors import DefinitionError, ParameterError, near_miss
 from headrace.core.fit import MISSING, class_of, members, plain_type, show_type
 from headrace.core.forms import TAG
+from headrace.core.timing import Timing
 from headrace.core.values import Json, decode
 
 DATE = "--date"
 """The name that a run's date goes by among the parameters that are given: no parameter can have it."""
 _KINDS: tuple[type, ...] = (datetime, date, str)
 _HINT = "give a date, such as 2026-01-31"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """When a pipeline runs, and what its runs have to do with one another; see `headrace.pipeline`."""
-
-    schedule: str | None = None
-    timezone: str | None = None
-    date: str | None = None
-    depends_on_past: bool = False
-    max_active_runs: int | None = None
-
-    @property
-    def needs_date(self) -> bool:
-        """Whether each run is for a date."""
-        return self.date is not None or self.depends_on_past
 
 
 def zone_named(name: str | None, where: str) -> tzinfo:

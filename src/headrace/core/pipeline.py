@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
-from headrace.core.cron import check_cron
-from headrace.core.dates import Timing, with_date, zone_named
 from headrace.core.errors import DefinitionError, HeadraceError
 from headrace.core.fit import MISSING, show_type
 from headrace.core.handles import Outputs
@@ -21,6 +19,7 @@ from headrace.core.places import place_of
 from headrace.core.plan import ParameterSpec, Plan, Ref, check_graph
 from headrace.core.shown import show_value
 from headrace.core.step import check_function
+from headrace.core.timing import Timing
 from headrace.core.traced_step import Formats, TracedStep
 from headrace.core.tracing import Tracer, current_tracer
 
@@ -154,8 +153,13 @@ def pipeline(
                 hint="write a plain def: the steps that it calls may be async",
             )
         if schedule is not None:
+            from headrace.core.cron import check_cron
+
             check_cron(schedule, where)
-        zone_named(timezone, where)
+        if timezone is not None:
+            from headrace.core.dates import zone_named
+
+            zone_named(timezone, where)
         if max_active_runs is not None and (type(max_active_runs) is not int or max_active_runs < 1):
             raise DefinitionError(
                 f"max_active_runs >= 1 must hold, but got max_active_runs={max_active_runs!r}",
@@ -200,6 +204,8 @@ def trace(
     DefinitionError
         For everything that is wrong with the pipeline itself.
     """
+    from headrace.core.dates import with_date
+
     function = pipeline.function
     file, line = place_of(function, root)
     where = f"{file}:{line}"
