@@ -407,6 +407,9 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, ()),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318", "OTEL_SDK_DISABLED": "True"}, ()),
         ({"HEADRACE_PROMETHEUS_DIRECTORY": "/metrics"}, ("prometheus",)),
+        ({"OPENLINEAGE_URL": "http://localhost:5000"}, ("openlineage",)),
+        ({"OPENLINEAGE__TRANSPORT__TYPE": "console"}, ("openlineage",)),
+        ({"OPENLINEAGE__TRANSPORT__TYPE": "console", "OPENLINEAGE_DISABLED": "true"}, ()),
         ({"HEADRACE_MLFLOW_TRACKING_URI": "http://mlflow"}, ("mlflow",)),
         ({"HEADRACE_LISTENERS": " mine, yours ,"}, ("mine", "yours")),
     ],
@@ -417,6 +420,13 @@ def test_what_the_environment_switches_on(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert switched_on({}) == names
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_what_a_file_switches_on(tmp_path: Any) -> None:
+    assert switched_on({"listeners": ["mine"], "prometheus_directory": "/metrics"}) == ("prometheus", "mine")
+    (tmp_path / "openlineage.yml").write_text("transport:\n  type: console\n")
+    assert switched_on({}) == ("openlineage",)
 
 
 @pytest.mark.usefixtures("nothing_set")

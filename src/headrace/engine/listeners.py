@@ -257,6 +257,13 @@ SWITCHES: Mapping[str, Switch] = {
     "notify": Switch(
         variables=("HEADRACE_NOTIFY_*",), setting="notify", check="headrace.integrations.notify_settings:read"
     ),
+    "openlineage": Switch(
+        "openlineage",
+        ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT*"),
+        off="OPENLINEAGE_DISABLED",
+        files=("openlineage.yml", "~/.openlineage/openlineage.yml"),
+        secrets=("OPENLINEAGE_API_KEY",),
+    ),
     "otel": Switch(
         "otel",
         (
