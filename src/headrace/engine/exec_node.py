@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import CodeChangedError, HeadraceError
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from headrace.engine.prepare import Prepared
     from headrace.engine.records import NodeResult
     from headrace.engine.run import RunOptions, Session
+    from headrace.engine.state import Run
 
 
 def exec_node(
-    session: Session, node_id: str, run_id: str, parameters: Mapping[str, Json], options: RunOptions
+    session: Session,
+    node_id: str,
+    run_id: str,
+    parameters: Mapping[str, Json],
+    options: RunOptions,
+    work: Callable[[Run, Node], NodeResult] = execute,
 ) -> NodeResult:
-    """Bring one node of a run to its end, and record it.
+    """Bring one node of a run to its end, and record it; or do other ``work`` on it (`headrace.engine.exec_items`).
 
     The run is begun if it has not been. Where it has, its recorded parameters and pins count, not those given here: a
     retry, and every other node, sees the same. A node that has already ended well in this run, its outputs whole, is
@@ -48,7 +54,7 @@ def exec_node(
                 return cancelled
             _refuse_other_plan(RunView.read(session.store, run_id), prepared, node)
             with obeying(run, interrupts=False):
-                return execute(run, node)
+                return work(run, node)
         finally:
             run.launcher.close()
             run.emit.close()

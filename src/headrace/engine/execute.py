@@ -78,6 +78,16 @@ def execute(run: Run, node: Node, miss: Miss | None = None, damaged: str | None 
             return result
 
 
+def rebuild(run: Run, node: Node, digest: str) -> bool:
+    """Make a damaged input of a node again. Whether somebody made it: else it can't be."""
+    producers = _producers(run, node, digest)
+    if producers:
+        run.store.drop_object(digest)
+    for producer in producers:
+        execute(run, producer)
+    return bool(producers)
+
+
 def _producers(run: Run, node: Node, digest: str) -> list[Node]:
     """The nodes that made an artifact which holds this object, among those that the node takes from."""
     found: dict[str, Node] = {}

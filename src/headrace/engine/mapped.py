@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,7 @@ class Mapped:
         self._folder = items_folder(run.id, self._node.id, self._attempt)
         self._lock = threading.Lock()
         self._has_ended = False
+        self._settled: set[int] = set()
         self._reasons: dict[int, str] = {}
         self._damaged: str | None = None
         self._progress = Progress(run, self._node.id, self._items.n_items)
@@ -115,6 +116,7 @@ class Mapped:
 
     def _keep_hits(self, rows: Sequence[ItemResult]) -> None:
         if rows:
+            self._settled.update(row.index for row in rows)
             write_rows(self._run.store, self._folder, f"{rows[0].index:06d}-hits", rows)
             self._progress.settled(len(rows), 0)
 
@@ -168,6 +170,7 @@ class Mapped:
                 if run.cancelled.wait(pause):
                     break
                 todo, again = again, []
+        self._settled.update(row.index for row in rows)
         write_rows(run.store, self._folder, f"{stem}-ran", rows)
         self._progress.settled(len(rows), sum(not row.outcome.is_good for row in rows), stem)
 
@@ -201,10 +204,25 @@ class Mapped:
             has_ended, self._has_ended = self._has_ended, True
             return not has_ended
 
-    def collect(self) -> tuple[NodeResult, str | None]:
-        """Make the lists of what the items made, and record how the node ended; an input that must be made again."""
+    @property
+    def damaged(self) -> str | None:
+        """An input that was found to be damaged, by its digest."""
+        return self._damaged
+
+    def summed_up(self) -> NodeResult:
+        """How the items ended that were carried out here. Under an orchestrator the others have tasks of their own."""
+        own = Collected(self._run, self._request, [self._folder], self.n_items, self._settled)
+        return own.result(self._attempt, self._reason, self._started, time.perf_counter() - self._began, is_part=True)
+
+    def collect(self, *, with_earlier: bool = False) -> tuple[NodeResult, str | None]:
+        """Make the lists of what the items made, and record how the node ended; an input that must be made again.
+
+        ``with_earlier``: what was carried out before the node was last collected counts too.
+        """
         with self.stack:
-            collected = Collected(self._run, self._request, self._folder, self.n_items)
+            first = 1 if with_earlier else self._attempt
+            folders = [items_folder(self._run.id, self._node.id, number) for number in range(first, self._attempt + 1)]
+            collected = Collected(self._run, self._request, folders, self.n_items)
             result = collected.result(self._attempt, self._reason, self._started, time.perf_counter() - self._began)
             self._run.record(result)
             if self._damaged is None:
@@ -251,7 +269,9 @@ class Progress:
 class Collected:
     """What the records say of a node's items, read one by one."""
 
-    def __init__(self, run: Run, request: Request, folder: str, n_items: int) -> None:
+    def __init__(
+        self, run: Run, request: Request, folders: Sequence[str], n_items: int, indices: Set[int] | None = None
+    ) -> None:
         self._run = run
         self._request = request
         self._n_items = n_items
@@ -259,8 +279,10 @@ class Collected:
         self._outputs: dict[int, Mapping[str, Artifact]] = {}
         self._failures: dict[int, ItemResult] = {}
         self._discovered = Discovered()
-        for row in read_rows(run.store, folder):
-            self._add(row)
+        for folder in folders:
+            for row in read_rows(run.store, folder):
+                if row.index < n_items and (indices is None or row.index in indices):
+                    self._add(row)
 
     def _add(self, row: ItemResult) -> None:
         known = self._outcomes.get(row.index)
@@ -275,18 +297,20 @@ class Collected:
         else:
             self._failures[row.index] = row
 
-    def result(self, attempt: int, reason: str, started: str, seconds: float) -> NodeResult:
-        """How the node ended."""
-        outcome, failure = self._outcome()
-        outputs = self._lists() if outcome.is_good else {}
+    def result(self, attempt: int, reason: str, started: str, seconds: float, *, is_part: bool = False) -> NodeResult:
+        """How the node ended, or ``is_part`` of its items, of which no list is made."""
+        outcome, failure = self._outcome(is_part)
+        is_whole = outcome.is_good and not is_part
+        outputs = self._lists() if is_whole else {}
         discovered = self._discovered.to_json() if self._discovered else {}
-        if outcome.is_good:
+        if is_whole:
             self._keep(outputs, discovered, seconds)
         n_failed = len(self._failures)
         if outcome.is_good:
             n_hits = Counter(self._outcomes.values())[Outcome.CACHED]
             left_out = f"; {n_failed} failed and left out" if n_failed else ""
-            reason = f"{_n(self._n_items)}: {self._n_items - n_hits - n_failed} computed, {n_hits} hits{left_out}"
+            n_ended = len(self._outcomes)
+            reason = f"{_n(n_ended)}: {n_ended - n_hits - n_failed} computed, {n_hits} hits{left_out}"
         return NodeResult(
             self._request.node.id,
             outcome,
@@ -302,15 +326,15 @@ class Collected:
             items=self._summary(),
         )
 
-    def _outcome(self) -> tuple[Outcome, Failure | None]:
+    def _outcome(self, is_part: bool) -> tuple[Outcome, Failure | None]:
         assert self._request.node.map is not None
         failed = {index: row for index, row in self._failures.items() if row.outcome is not Outcome.CANCELLED}
         if self._run.cancelled.is_set():
             return Outcome.CANCELLED, Failure("Cancelled", "The run was cancelled")
         n_ended = len(self._outcomes)
-        if failed and (self._request.node.map.on_failure == "stop" or not self._outputs):
+        if failed and (self._request.node.map.on_failure == "stop" or not (self._outputs or is_part)):
             return Outcome.FAILED, self._failure(failed)
-        if n_ended < self._n_items:
+        if n_ended < self._n_items and not is_part:
             missing = next(index for index in range(self._n_items) if index not in self._outcomes)
             rest = (
                 f"{self._n_items - n_ended} of {_n(self._n_items)} have not been carried out, the first is [{missing}]"
