@@ -34,6 +34,7 @@ def main(given: Sequence[str]) -> int:
     from headrace.cli.parser import UsageError
     from headrace.cli.picking import pick_run_and_step
     from headrace.cli.places import open_existing_store
+    from headrace.engine.item_view import item_of, node_of
     from headrace.engine.view import RunView
 
     store = open_existing_store(arguments.store)
@@ -44,6 +45,11 @@ def main(given: Sequence[str]) -> int:
             raise UsageError("--follow and --attempt are about one step", hint=f"headrace logs {run_id} STEP --follow")
         _print_all(store, view)
         return 0
+    if item_of(step) is not None and node_of(step) in view.plan.by_id:
+        if arguments.follow or arguments.attempt:
+            raise UsageError("--follow and --attempt are about a step, not an item of one")
+        _write(_of_item(store, view, step))
+        return 0
     source = _source(view, step)
     if source is not None and arguments.attempt is None:
         print(f"headrace: {step!r} was a hit; this is from run {source}, which made it", file=sys.stderr)  # noqa: T201
@@ -53,6 +59,25 @@ def main(given: Sequence[str]) -> int:
     else:
         _write(_content(_log(store, view.id, step, _attempt(store, view, step, arguments.attempt))))
     return 0
+
+
+def _of_item(store: Store, view: RunView, name: str) -> Iterator[bytes]:
+    """What one item printed, out of the log that it shares with others."""
+    from headrace.core.errors import RunError
+    from headrace.engine.item_view import executed_row
+
+    found = executed_row(store, view.id, name)
+    if found is None:
+        view.node_result(name)  # says why there is none
+        raise RunError(f"The run that made {name!r} has no record of it any more", hint=f"headrace show {view.id}")
+    run_id, row = found
+    if run_id != view.id:
+        print(f"headrace: {name!r} was a hit; this is from run {run_id}, which made it", file=sys.stderr)  # noqa: T201
+    if row.log is not None:
+        log, first, last = row.log
+        with store.stream_path(log).open("rb") as stream:
+            stream.seek(first)
+            yield stream.read() if last < 0 else stream.read(last - first)
 
 
 def _source(view: RunView, step: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import RunError, near_miss
+from headrace.engine.item_view import node_of
 from headrace.engine.records import RunRecord
 from headrace.engine.view import RunView, find_run
 
@@ -20,7 +21,7 @@ def pick_run_and_step(store: Store, first: str | None, second: str | None) -> tu
     if first is None or second is not None:
         return find_run(store, first), second
     newest = RunView.read(store, find_run(store, None))
-    if first in newest.plan.by_id or first in newest.attempts:
+    if node_of(first) in newest.plan.by_id or first in newest.attempts:
         return newest.id, first
     try:
         return RunRecord.find(store, first).id, None

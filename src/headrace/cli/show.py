@@ -112,7 +112,7 @@ def _step_json(view: RunView, step: str) -> dict[str, Any]:
     return {
         "run": view.id,
         "node": step,
-        "attempts": [json.loads(result.to_json()) for result in view.attempts[step]],
+        "attempts": [json.loads(result.to_json()) for result in view.attempts_of(step)],
     }
 
 
@@ -170,13 +170,13 @@ def _node_row(view: RunView, node: Node) -> Sequence[str]:
 def _step_lines(view: RunView, step: str) -> Iterator[str]:
     """All that is recorded of one step."""
     result = view.node_result(step)
-    spec = view.plan.step_of(view.plan.by_id[step])
+    spec = view.plan.step_of(view.planned(step))
     yield f"step {step!r} of run {view.id}: {result.outcome}"
     facts = [
         ("defined", spec.where),
         ("why", result.reason),
         ("took", duration(result.seconds) if result.seconds else ""),
-        ("attempts", ", ".join(f"{item.attempt} {item.outcome}" for item in view.attempts[step])),
+        ("attempts", ", ".join(f"{item.attempt} {item.outcome}" for item in view.attempts_of(step))),
         ("key", result.key or ""),
     ]
     yield from table([fact for fact in facts if fact[1]], indent="  ")
@@ -188,10 +188,27 @@ def _step_lines(view: RunView, step: str) -> Iterator[str]:
     yield from _block("seen to read", read)
     outputs = [output_row(view.store, name, artifact) for name, artifact in result.outputs.items()]
     yield from _block("outputs", outputs)
+    yield from _item_lines(view, step, result)
     if result.failure:
         yield from ("", f"  {result.failure.kind} at {result.failure.where or '?'}")
         shown = result.failure.traceback or result.failure.message
         yield from (f"    {line}" for line in shown.rstrip("\n").split("\n"))
+
+
+def _item_lines(view: RunView, step: str, result: NodeResult) -> Iterator[str]:
+    """Of a node that maps: how many items ended how, and those that failed."""
+    if result.items is None:
+        return
+    counts = [(str(number), outcome) for outcome, number in result.items["counts"].items()]
+    yield from _block(f"items: {result.items['n']}", counts)
+    failed = [
+        (f"{step}[{item['index']}]", item["item"], item["outcome"], one_line(item["message"], 80))
+        for item in result.items["failed"]
+    ]
+    yield from _block("items that failed", failed)
+    if result.items["n"]:
+        shown = result.items["failed"][0]["index"] if failed else 0
+        yield from ("", f"  one of them: headrace show {view.id} '{step}[{shown}]'")
 
 
 def _block(title: str, rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -137,6 +137,10 @@ def failure_lines(view: RunView, failed: NodeResult) -> Iterator[str]:
     where = f" ({failed.failure.where})" if failed.failure and failed.failure.where else ""
     again = f" at attempt {failed.attempt}" if failed.attempt > 1 else ""
     yield f"step {failed.node!r} {failed.outcome} after {duration(failed.seconds)}{again}{where}"
+    if failed.items is not None and failed.items["failed"]:
+        first = f"{failed.node}[{failed.items['failed'][0]['index']}]"
+        yield f"  {one_line(failed.failure.message, 200) if failed.failure else ''}"
+        yield f"  all about the first: headrace show {view.id} '{first}'"
     if failed.failure:
         shown = clean(failed.failure.traceback or failed.failure.message).strip().split("\n")
         yield from (f"  {line}" for line in shown[-LOG_LINES:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.core.errors import DamagedObjectError, HeadraceError, RunError
@@ -14,6 +14,7 @@ from headrace.core.plan import Node, Ref
 from headrace.engine.attempts import run_attempts
 from headrace.engine.exchange import load_artifact
 from headrace.engine.hits import find_result
+from headrace.engine.lists import n_items_of
 from headrace.engine.mapped import Mapped
 from headrace.engine.records import Failure, NodeResult, now
 from headrace.engine.request import Request, prepare_request
@@ -39,8 +40,16 @@ def examine(run: Run, node: Node) -> NodeResult | Miss:
         found = find_result(run, request)
         if isinstance(found, str) and node.id not in run.taken:
             return Miss(request, found)
-        result = _not_made(run, node, found) if isinstance(found, str) else found
+        result = _not_made(run, node, found) if isinstance(found, str) else _with_items(node, found)
     return run.end_node(result)
+
+
+def _with_items(node: Node, result: NodeResult) -> NodeResult:
+    """Lists that were taken whole, with how many items they hold."""
+    if node.map is None or result.items is not None:
+        return result
+    n_items = max((n_items_of(artifact) for artifact in result.outputs.values()), default=0)
+    return replace(result, items={"n": n_items, "counts": {Outcome.CACHED.value: n_items}, "failed": []})
 
 
 def _not_made(run: Run, node: Node, reason: str) -> NodeResult:
@@ -198,7 +207,7 @@ def _settled_under_lease(run: Run, request: Request, stack: ExitStack) -> NodeRe
         if lease.acquired:
             stack.enter_context(lease)
             found = find_result(run, request)
-            return run.end_node(found) if isinstance(found, NodeResult) else None
+            return run.end_node(_with_items(request.node, found)) if isinstance(found, NodeResult) else None
         has_waited = True
         if run.cancelled.is_set():
             result = NodeResult(request.node.id, Outcome.CANCELLED, reason="the run was cancelled", started=now())

@@ -79,6 +79,11 @@ def _cut(failure: Failure) -> Failure:
     return replace(failure, message=failure.message[:most], traceback=failure.traceback[-most:])
 
 
+def item_id(node_id: str, index: int) -> str:
+    """What an item's call is named: ``score[17]``."""
+    return f"{node_id}[{index}]"
+
+
 def items_folder(run_id: str, node: str, attempt: int) -> str:
     """Where the records and logs of a node's items are."""
     return f"{run_folder(run_id)}/items/{node}/{attempt}"

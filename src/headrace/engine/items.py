@@ -15,6 +15,7 @@ from headrace.core.key import KeyParts
 from headrace.core.mapping import check_lengths
 from headrace.core.plan import Node, Ref, refs_in
 from headrace.core.values import Json, canonical, names_in
+from headrace.engine.item_records import item_id
 from headrace.engine.lists import items_in
 from headrace.engine.prepare import paths_in
 from headrace.engine.request import Request
@@ -79,11 +80,6 @@ class Items:
     def shown(self, request: Request) -> dict[str, Json]:
         """What the item is, as the records keep it."""
         return {name: shortened(request.parts.values[name]) for name in self._over}
-
-
-def item_id(node_id: str, index: int) -> str:
-    """What an item's call is named: ``score[17]``."""
-    return f"{node_id}[{index}]"
 
 
 def shortened(tree: Json) -> Json:

@@ -32,3 +32,8 @@ def list_of(items: Sequence[Artifact], store: Store) -> Artifact:
         folder = item_folder(index)
         files.extend(StoredFile(f"{folder}/{file.path}", file.digest, file.n_bytes) for file in item.files)
     return Artifact.of("list", 1, files, "builtins.list")
+
+
+def n_items_of(artifact: Artifact) -> int:
+    """How many items a list has, from its files' names alone."""
+    return len({file.path.partition("/")[0] for file in artifact.files} - {MANIFEST})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import RunError, StoreError, near_miss
 from headrace.core.outcome import Outcome
-from headrace.core.plan import Plan
+from headrace.core.plan import Node, Plan
+from headrace.engine.item_view import item_of, item_result, node_of
 from headrace.engine.records import NodeResult, RunRecord, read_json_object, run_folder, run_ids
 from headrace.engine.selection import Selection
 
@@ -78,8 +79,18 @@ class RunView:
         """The pipeline's parameters as trees of the value codec, defaults included."""
         return {parameter.name: parameter.value for parameter in self.plan.parameters}
 
+    def planned(self, name: str) -> Node:
+        """The node of that name, or the one that an item is of. Raises `DefinitionError` when there is none."""
+        return self.plan.node(node_of(name))
+
+    def attempts_of(self, name: str) -> tuple[NodeResult, ...]:
+        """The attempts of a node; of an item, the last."""
+        return self.attempts[name] if item_of(name) is None else (self.node_result(name),)
+
     def node_result(self, node: str) -> NodeResult:
-        """How a node ended. Raises `RunError`, with the nearest name, when it has not, or is none."""
+        """How a node or an item ended. Raises `RunError`, with the nearest name, when it has not, or is none."""
+        if item_of(node) is not None and node_of(node) in self.plan.by_id:
+            return item_result(self.store, self.id, node)
         if node in self.attempts:
             return self.attempts[node][-1]
         if node in self.plan.by_id:

@@ -14,6 +14,7 @@ from headrace.core.forms import TAG
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, refs_in
 from headrace.core.values import Json
+from headrace.engine.item_view import item_of, node_of, same_item
 from headrace.engine.readable import text
 from headrace.engine.records import NodeResult, RunRecord
 from headrace.engine.view import RunView, codes_of, known_runs
@@ -78,15 +79,16 @@ class Explainer:
             source = now.reason.removeprefix("made by run ")
             made = Cause("hit", f"it was {now.reason} from the same code and inputs")
             return Explanation(node, now.outcome, (made,), source if source != now.reason else None)
-        if node in self.view.forced:
+        if node_of(node) in self.view.forced:
             return Explanation(node, now.outcome, (Cause("asked", now.reason),))
-        if self.view.plan.step_of(self.view.plan.by_id[node]).cache is False:
+        if self.view.plan.step_of(self.view.planned(node)).cache is False:
             return Explanation(node, now.outcome, (Cause("policy", now.reason),))
         return self._compared(node, now)
 
     def _result(self, node: str) -> NodeResult:
         """How the node ended: it may have since the run was read."""
-        found = None if node in self.view.attempts else RunRecord(self._store, self.view.id).result(node)
+        is_known = node in self.view.attempts or item_of(node) is not None
+        found = None if is_known else RunRecord(self._store, self.view.id).result(node)
         return found or self.view.node_result(node)
 
     def chain(self, node: str) -> list[Explanation]:
@@ -117,17 +119,27 @@ class Explainer:
     def _compared(self, node: str, now: NodeResult) -> Explanation:
         found = self._newest_past(node)
         if found is None:
-            return Explanation(node, now.outcome, (Cause("first", "it has not been run in this store before"),))
+            is_item = item_of(node) is not None
+            what = "no earlier run has this item" if is_item else "it has not been run in this store before"
+            return Explanation(node, now.outcome, (Cause("first", what),))
         past, before = found
         if before.key != now.key:
             causes = tuple(_differences(self.view, node, before, now, past))
             return Explanation(node, now.outcome, causes, past.id)
         return Explanation(node, now.outcome, _of_same_key(before, now, past.id), past.id)
 
+    def _item(self, name: str) -> Mapping[str, Json]:
+        """What an item is, by parameter."""
+        values = (self._result(name).made_of or {}).get("values", {})
+        mapped = self.view.planned(name).map
+        return {parameter: values[parameter] for parameter in (mapped.over if mapped else ()) if parameter in values}
+
     def _newest_past(self, node: str) -> tuple[_Past, NodeResult] | None:
         """The newest earlier run of this pipeline in which the node came so far as to have a key, and its result."""
         for past in self._pasts:
-            result = past.result(node) if past.pipeline == self.view.begin["pipeline"] else None
+            if past.pipeline != self.view.begin["pipeline"]:
+                continue
+            result = past.result(node) if item_of(node) is None else past.item(node_of(node), self._item(node))
             if result is not None and result.key is not None and result.made_of is not None:
                 return past, result
         return None
@@ -164,6 +176,10 @@ class _Past:
         """The code of the run's steps."""
         return codes_of(self._store, self._begin)
 
+    def item(self, node: str, item: Mapping[str, Json]) -> NodeResult | None:
+        """How an item of this value ended then."""
+        return same_item(self._store, self.id, node, item)
+
     def result(self, node: str) -> NodeResult | None:
         """How a node ended then."""
         if node not in self._results:
@@ -176,6 +192,9 @@ def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Caus
     if before.outcome.is_failure and now.reason in ("", NOTHING_MADE):
         past = _past_tense(before.outcome)
         return (Cause("failed before", f"it {past} in run {run_id}, from the same code and inputs"),)
+    if before.items is not None and (n_failed := len(before.items.get("failed", ()))):
+        which = f"[{before.items['failed'][0]['index']}]" + (" and others" if n_failed > 1 else "")
+        return (Cause("failed before", f"its item {which} failed in run {run_id}, from the same code and inputs"),)
     read = tuple(_read_causes(before.discovered, now.discovered))
     if read:
         return read
@@ -207,7 +226,7 @@ def _differences(view: RunView, node: str, before: NodeResult, now: NodeResult, 
     old, new = before.made_of or {}, now.made_of or {}
     found = [
         *_code_causes(old.get("code", {}), new.get("code", {}), past.codes, view.codes),
-        *_value_causes(old.get("values", {}), new.get("values", {}), view.plan.by_id[node]),
+        *_value_causes(old.get("values", {}), new.get("values", {}), view.planned(node)),
         *_named_causes("environment", "", old.get("environment", {}), new.get("environment", {})),
         *_named_causes("format", "the format of ", old.get("formats", {}), new.get("formats", {})),
     ]
