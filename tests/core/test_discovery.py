@@ -375,24 +375,6 @@ def test_links_are_followed_to_their_content(place):
     assert place.changes(found) == ["link.csv changed"]
 
 
-def test_when_off_it_costs_next_to_nothing(place):
-    place.write("a.csv")
-    with Recorder(place.project):
-        pass
-
-    def best():
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            for _ in range(2_000):
-                os.stat("a.csv")
-                os.close(os.open("a.csv", os.O_RDONLY))
-            times.append((time.perf_counter() - start) / 2_000)
-        return min(times)
-
-    assert best() < 20e-6
-
-
 def test_many_threads_at_once(place):
     for number in range(40):
         place.write(f"d/{number}.csv", str(number))

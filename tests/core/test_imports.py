@@ -45,7 +45,7 @@ before = set(sys.modules)
 @step(retries=1, resources=Resources(cpus=2))
 def double(n: int) -> int:
     return 2 * n
-@pipeline(schedule="0 3 * * *")
+@pipeline
 def flow(n: int = 1) -> int:
     return double(n)
 assert flow(2) == 4
