@@ -1,7 +1,7 @@
 """What running code is seen to read, and whether a change of it is seen."""
 
 # Each way to read a file is tried here, the old ones too.
-# ruff: noqa: PTH116, PTH123, PTH207, PTH208, SIM115
+# ruff: noqa: PTH123, PTH207, PTH208, SIM115
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
