@@ -144,12 +144,26 @@ def test_a_cron_line_passes(line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "written_out"),
+    [
+        ("@hourly", "0 * * * *"),
+        ("@daily", "0 0 * * *"),
+        ("@weekly", "0 0 * * 0"),
+        ("@monthly", "0 0 1 * *"),
+        ("@yearly", "0 0 1 1 *"),
+    ],
+)
+def test_a_short_cron_line_is_written_out(line: str, written_out: str) -> None:
+    assert pipeline(schedule=line)(flow.function).schedule == written_out
+
+
+@pytest.mark.parametrize(
     ("line", "problem"),
     [
         ("0 3 * *", "it has 4 fields"),
         ("0 3 * * * *", "it has 6 fields"),
         ("", "it has 0 fields"),
-        ("@daily", "it has 1 fields"),
+        ("@reboot", "it has 1 field"),
         ("60 3 * * *", "'60' is no minute (0 to 59)"),
         ("0 24 * * *", "'24' is no hour (0 to 23)"),
         ("0 3 0 * *", "'0' is no day of the month (1 to 31)"),
@@ -174,5 +188,6 @@ def test_a_bad_cron_line_is_refused(line: Any, problem: str) -> None:
         pipeline(schedule=line)(flow.function)
     assert str(caught.value) == (
         f"A schedule is a cron line, but got {line!r}: {problem} (pipeline 'flow').\n"
-        'Hint: five fields: minute, hour, day, month, weekday; for every day at three, "0 3 * * *"'
+        "Hint: five fields: minute, hour, day, month, weekday; "
+        'for every day at three, "0 3 * * *"; for midnight, "@daily"'
     )

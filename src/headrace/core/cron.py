@@ -18,8 +18,15 @@ _FIELDS: tuple[tuple[str, int, int, Mapping[str, int]], ...] = (
     ("month", 1, 12, {name: number for number, name in enumerate(_MONTHS, 1)}),
     ("day of the week", 0, 6, {name: number for number, name in enumerate(_DAYS)}),
 )
+_SHORT = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
 _PART = re.compile(r"(?P<all>\*)|(?P<first>\w+)(-(?P<last>\w+))?")
-_HINT = 'five fields: minute, hour, day, month, weekday; for every day at three, "0 3 * * *"'
+_HINT = 'five fields: minute, hour, day, month, weekday; for every day at three, "0 3 * * *"; for midnight, "@daily"'
 
 
 @dataclass(frozen=True)
@@ -70,16 +77,20 @@ class Cron:
         return [moment.astimezone(zone) for moment in sorted(found)]
 
 
-def check_cron(line: object, where: str) -> None:
-    """Refuse what is not a cron line of five fields, of what every scheduler knows: ``*``, ``1-5``, ``*/15``, lists.
+def check_cron(line: object, where: str) -> str:
+    """Give a cron line in five fields, of what every scheduler knows: ``*``, ``1-5``, ``*/15``, lists.
+
+    ``@hourly``, ``@daily``, ``@weekly``, ``@monthly`` and ``@yearly`` are written out.
 
     Months and weekdays may be names (``jan``, ``mon``); Sunday is 0, since not every scheduler knows it as 7.
 
     Raises `DefinitionError`.
     """
-    problem = _problem(line)
+    text = _SHORT.get(line, line) if isinstance(line, str) else line
+    problem = _problem(text)
     if problem is not None:
         raise DefinitionError(f"A schedule is a cron line, but got {line!r}: {problem}", where=where, hint=_HINT)
+    return str(text)
 
 
 def _problem(line: object) -> str | None:
@@ -87,7 +98,7 @@ def _problem(line: object) -> str | None:
         return "it is no text"
     texts = line.split()
     if len(texts) != len(_FIELDS):
-        return f"it has {len(texts)} fields"
+        return f"it has {len(texts)} field{'' if len(texts) == 1 else 's'}"
     for text, (name, low, high, names) in zip(texts, _FIELDS, strict=True):
         for part in text.split(","):
             if not _is_part(part, low, high, names):

@@ -104,8 +104,8 @@ def pipeline(
     name
         The pipeline's name: letters, digits, ``_`` and ``-``, at most 100; the function's by default.
     schedule
-        A cron line of five fields, such as ``"0 3 * * *"``, for the backends that schedule and for ``--dates``; none by
-        default.
+        A cron line of five fields, such as ``"0 3 * * *"``, or ``"@daily"`` and the like, for the backends that
+        schedule and for ``--dates``; none by default.
     timezone
         Where the clock hangs that the schedule and times without a zone go by, such as ``"Europe/Zurich"``; UTC by
         default.
@@ -152,10 +152,11 @@ def pipeline(
                 where=where,
                 hint="write a plain def: the steps that it calls may be async",
             )
+        line = schedule
         if schedule is not None:
             from headrace.core.cron import check_cron
 
-            check_cron(schedule, where)
+            line = check_cron(schedule, where)
         if timezone is not None:
             from headrace.core.dates import zone_named
 
@@ -166,7 +167,7 @@ def pipeline(
                 where=where,
                 hint="give a whole number, or leave it out for no limit",
             )
-        return Pipeline(function, own_name, Timing(schedule, timezone, date, depends_on_past, max_active_runs))
+        return Pipeline(function, own_name, Timing(line, timezone, date, depends_on_past, max_active_runs))
 
     return make if function is None else make(function)
 
