@@ -120,10 +120,61 @@ def test_a_gate_that_says_no_rejects_the_run(bare: Any) -> None:
     assert "gated was rejected after" in no.out
     assert f"rejected by 'judge': headrace show {no.run_id} judge" in no.out
     assert "register: skipped ('judge.passed' is false)" in no.out
+    assert "    - auc is 0.4\n" in no.out
+    assert "    - auc is 0.4\n" in bare.headrace("show", no.run_id).out
+    assert bare.headrace("run", "gated.py", "--json").json["reasons"] == {"judge": ["auc is 0.4"]}
     assert "go on with" not in no.out
     assert end_of(bare, no.run_id)["outcome"] == "rejected"
     assert yes.code == 0
     assert '"registered 0.9"' in yes.out
+
+
+RULED = GATED.replace("reasons: list[str]", "reasons: tuple[Reason, ...]").replace(
+    '[f"auc is {auc}"]', '(Reason("auc >= 0.5", auc > 0.5, auc, "of 9 rows"), Reason("fair", True, 1.0))'
+)
+
+
+def test_of_rules_that_a_gate_looked_at_those_that_do_not_hold_are_told(bare: Any) -> None:
+    reason = "@dataclass\nclass Reason:\n    rule: str\n    passed: bool\n    value: float\n    note: str = ''\n"
+    bare.write("gated.py", RULED.replace("@dataclass\nclass Verdict", f"{reason}\n@dataclass\nclass Verdict"))
+    no = bare.headrace("run", "gated.py", "-q")
+
+    assert no.code == 3
+    assert "    - auc >= 0.5 must hold, but it is 0.4 (of 9 rows)\n" in no.out
+    assert "fair" not in no.out
+
+
+DATA = """
+from headrace import Table, pipeline, step
+from headrace.core.errors import DataError
+from headrace.steps import ingest
+from pathlib import Path
+
+@step
+def own(n: int) -> int:
+    raise DataError("not as it should be", hint="mend it")
+
+@pipeline
+def data(place: Path = Path("nowhere.csv")):
+    own(1)
+    return ingest(place)
+"""
+
+
+def test_an_error_that_says_what_is_wrong_is_not_buried(bare: Any) -> None:
+    """What a ready-made step says of the data stands alone; of a user's own step the line that raised it is shown."""
+    bare.write("data.py", DATA)
+    done = bare.headrace("run", "data.py")
+
+    assert done.code == 1
+    ingest = done.out.split("step 'ingest' failed")[1].split("\n\n")[0].splitlines()
+    assert ingest[1].startswith("  There is no file 'nowhere.csv'")
+    assert ingest[2].startswith("  Hint: ")
+    assert len(ingest) == 3
+    own = done.out.split("step 'own' failed")[1].split("\n\n")[0]
+    assert 'raise DataError("not as it should be", hint="mend it")' in own
+    assert "  headrace.core.errors.DataError: not as it should be.\n  Hint: mend it" in own
+    assert "headrace/engine" not in done.out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

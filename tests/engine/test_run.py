@@ -685,3 +685,62 @@ def test_the_class_of_a_pickled_input_counts(project: Any) -> None:
     assert set(project.outcomes(project.run()).values()) == {"cached"}
     project.write("class Box:\n    def open(self):\n        return self.n + 1\n", name="boxes.py")
     assert project.run().load() == 2
+
+
+TYPED = """
+from dataclasses import dataclass
+from typing import NamedTuple
+
+@dataclass(frozen=True)
+class Reason:
+    rule: str
+    passed: bool
+
+class Verdict(NamedTuple):
+    passed: bool
+    reasons: tuple[Reason, ...]
+    note: str | None
+
+@step
+def judge(n: int) -> Verdict:
+    return Verdict(True, (Reason("n > 0", True),), None)
+
+@step(outputs=("low", "high"))
+def parts(n: int) -> tuple[list[Reason], int]:
+    return [Reason("low", False)], n
+
+@pipeline
+def flow(n: int = 1):
+    judge(n)
+    parts(n)
+"""
+
+
+def test_an_output_is_loaded_as_its_step_declares_it(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.write(TYPED)
+    result = project.run()
+    monkeypatch.syspath_prepend(str(project.folder))
+
+    assert [reason.rule for reason in result.load("judge.reasons")] == ["n > 0"]
+    assert result.load("judge.passed") is True
+    assert result.load("judge.note") is None
+    assert [reason.rule for reason in result.load("parts.low")] == ["low"]
+    assert result.load("parts.high") == 1
+
+
+def test_an_output_whose_type_must_be_said(project: Any) -> None:
+    project.write(TYPED)
+    result = project.run()
+
+    with pytest.raises(RunError) as caught:
+        result.load("judge.reasons")
+    assert "Output 'judge.reasons' of run" in str(caught.value)
+    assert "cannot be loaded without its type: The stored value holds a" in str(caught.value)
+    assert (
+        f"give the type that its step declares, as in load('judge.reasons', tuple[{project.module}.Reason, ...])"
+        in str(caught.value)
+    )
+    with pytest.raises(
+        RunError, match=r"has no output 'judge'.*\n.*gave \['judge.note', 'judge.passed', 'judge.reasons'\]"
+    ):
+        result.load("judge")

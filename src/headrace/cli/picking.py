@@ -13,6 +13,25 @@ if TYPE_CHECKING:
     from headrace.stores.protocol import Store
 
 
+def pick_two_runs(store: Store, first: str | None, second: str | None) -> tuple[str, str] | None:
+    """The two runs that two words name; None where the second is a step of the first's, or there are no two words.
+
+    Raises `RunError`, naming what is near, when the second is neither.
+    """
+    if first is None or second is None:
+        return None
+    view = RunView.read(store, find_run(store, first))
+    if node_of(second) in view.plan.by_id or second in view.attempts:
+        return None
+    try:
+        return view.id, find_run(store, second)
+    except RunError as error:
+        if "match" in error.message:
+            raise
+        hint = near_miss(second, view.plan.by_id)
+        raise RunError(f"Run {view.id!r} has no step {second!r}, and there is no run of that name", hint=hint) from None
+
+
 def pick_run_and_step(store: Store, first: str | None, second: str | None) -> tuple[str, str | None]:
     """The run and the step that one or two words name; a single word may be a step of the newest run.
 

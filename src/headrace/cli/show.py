@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.columns import table
 from headrace.cli.outputs import made_outputs, output_json, output_row
-from headrace.cli.parser import Parser, add_json, add_store
+from headrace.cli.parser import Parser, UsageError, add_json, add_store
+from headrace.cli.summary import rejection_lines
 from headrace.engine.readable import text
 from headrace.reports.texts import clean, duration, moment, one_line, size
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from headrace.engine.view import RunView
 
 DESCRIPTION = """\
-Show a run: how its steps ended, why, and what they made. With STEP: all that is recorded of one step.
+Show a run: how its steps ended, why, and what they made. With STEP: all that is recorded of one step. With two runs:
+what differs between them, of code, values, data, environment, outputs, metrics, outcomes and times.
 
 A single word may be a step of the newest run."""
 
@@ -28,7 +30,7 @@ def main(given: Sequence[str]) -> int:
     """Show a run, a step or a plan, or make something of it."""
     parser = Parser("show", DESCRIPTION)
     parser.add_argument("run", nargs="?", metavar="RUN", help="the run's id, or its begin or end; else the newest run")
-    parser.add_argument("step", nargs="?", metavar="STEP", help="a step of the run")
+    parser.add_argument("step", nargs="?", metavar="STEP|RUN", help="a step of the run, or a run to compare it with")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--plan", action="store_true", help="the plan: each node with what it takes")
     what.add_argument("--report", action="store_true", help="write the run's HTML report and print where it is")
@@ -41,11 +43,18 @@ def main(given: Sequence[str]) -> int:
     add_store(parser)
     add_json(parser)
     arguments = parser.read(given)
-    from headrace.cli.picking import pick_run_and_step
+    from headrace.cli.picking import pick_run_and_step, pick_two_runs
     from headrace.cli.places import open_existing_store
     from headrace.engine.view import RunView
 
     store = open_existing_store(arguments.store)
+    two = pick_two_runs(store, arguments.run, arguments.step)
+    if two is not None:
+        from headrace.cli.compare import show_two
+
+        if arguments.plan or arguments.report or arguments.save:
+            raise UsageError("--plan, --report and --save are about one run", hint="name one run")
+        return show_two(store, *two, as_json=arguments.json)
     run_id, step = pick_run_and_step(store, arguments.run, arguments.step)
     view = RunView.read(store, run_id)
     if arguments.save:
@@ -119,17 +128,16 @@ def _step_json(view: RunView, step: str) -> dict[str, Any]:
 def _run_lines(view: RunView) -> Iterator[str]:
     took = f" in {duration(view.end['seconds'])}" if view.end else ""
     yield f"run {view.id} of {view.begin['pipeline']!r}: {view.state}{took}"
-    rejections = view.rejections()
     facts = [
         ("started", f"{moment(view.begin['started'])} UTC, Headrace {view.begin['headrace']}"),
         ("parameters", ", ".join(f"{name}={text(tree)}" for name, tree in view.parameters.items()) or "none"),
-        ("rejected by", ", ".join(rejections)),
         ("resumes", view.begin["resumes"] or ""),
         ("date", view.begin.get("date") or ""),
         ("asked for", _selected(view)),
         ("cancelled by", _cancelled(view)),
     ]
     yield from table([fact for fact in facts if fact[1]], indent="  ")
+    yield from rejection_lines(view)
     yield ""
     rows = [_node_row(view, node) for node in view.plan.nodes]
     yield from table(rows, ("step", "ended", "took", "size", "why"), indent="  ")

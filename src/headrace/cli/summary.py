@@ -92,7 +92,20 @@ def gate_reasons(view: RunView, gate: str) -> list[str]:
     artifact = view.results[gate].outputs.get("reasons")
     value = stored_json(view.store, artifact) if artifact is not None else None
     reasons = value[0] if value is not None else []
-    return [str(reason) for reason in (reasons if isinstance(reasons, list) else [reasons]) if reason]
+    told = [_reason(reason) for reason in (reasons if isinstance(reasons, list) else [reasons])]
+    return [reason for reason in told if reason]
+
+
+def _reason(reason: Any) -> str:
+    """A reason as a line: of a rule that was looked at, what it found, where it does not hold."""
+    if not isinstance(reason, dict):
+        return str(reason or "")
+    if reason.get("passed") is True or "rule" not in reason:
+        return "" if "rule" in reason else json.dumps(reason)
+    value = reason.get("value")
+    found = f", but it is {value:.6g}" if isinstance(value, int | float) else ""
+    note = f" ({reason['note']})" if reason.get("note") else ""
+    return f"{reason['rule']} must hold{found}{note}"
 
 
 def headline(view: RunView, outcome: RunOutcome) -> str:

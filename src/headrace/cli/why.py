@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.cli.parser import Parser, add_json, add_store
+from headrace.cli.parser import Parser, UsageError, add_json, add_store, whole_number
 from headrace.reports.texts import clean
 
 if TYPE_CHECKING:
@@ -15,23 +15,44 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Say why a step was executed, or was not, from what its key was made of then and in the newest run before.
 
-Without STEP: one line for each step that was executed. A single word may be a step of the newest run."""
+Without STEP: one line for each step that was executed. A single word may be a step of the newest run.
+
+With two runs: why a step's key, or each that differs, is another in the second than in the first. With --last N: how
+the key of STEP changed from run to run, in the newest N in which it came so far as to have one."""
 
 
 def main(given: Sequence[str]) -> int:
     """Explain a run or one of its steps."""
     parser = Parser("why", DESCRIPTION)
     parser.add_argument("run", nargs="?", metavar="RUN", help="the run's id, or its begin or end; else the newest run")
-    parser.add_argument("step", nargs="?", metavar="STEP", help="the step's name in the run (see headrace show)")
+    parser.add_argument(
+        "step", nargs="?", metavar="STEP|RUN", help="the step's name in the run (see headrace show), or a second run"
+    )
+    parser.add_argument("step_of_two", nargs="?", metavar="STEP", help="after two runs: the step")
+    parser.add_argument("--last", type=whole_number, metavar="N", help="how the key changed in the newest N runs")
     add_store(parser)
     add_json(parser)
     arguments = parser.read(given)
-    from headrace.cli.picking import pick_run_and_step
+    from headrace.cli.picking import pick_run_and_step, pick_two_runs
     from headrace.cli.places import open_existing_store
     from headrace.engine.why import Explainer
 
     store = open_existing_store(arguments.store)
+    two = pick_two_runs(store, arguments.run, arguments.step)
+    if two is not None and arguments.last is None:
+        from headrace.cli.compare import why_two
+
+        return why_two(store, *two, arguments.step_of_two, as_json=arguments.json)
+    if two is not None or arguments.step_of_two is not None:
+        raise UsageError("headrace why takes one run and a step, or two runs", hint="headrace why --help")
     run_id, step = pick_run_and_step(store, arguments.run, arguments.step)
+    if arguments.last is not None:
+        from headrace.cli.compare import why_last
+        from headrace.engine.view import RunView
+
+        if step is None:
+            raise UsageError("--last is about one step", hint="name it: headrace why STEP --last 5")
+        return why_last(store, RunView.read(store, run_id), step, arguments.last, as_json=arguments.json)
     explainer = Explainer(store, run_id)
     found = explainer.chain(step) if step else [explainer.explain(node) for node in explainer.view.results]
     if arguments.json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import headrace
 from headrace.core.artifact import Artifact
 from headrace.core.context import RunContext, entered
 from headrace.core.errors import (
@@ -303,10 +305,21 @@ def _failure(error: BaseException, attempt: Attempt) -> Failure:
     return Failure(
         kind=type(error).__name__,
         message=message,
-        traceback=user_traceback(error),
+        traceback=_traceback(error) if own else user_traceback(error),
         where=_place(error, Path(attempt.target["root"])),
         is_retryable=isinstance(error, kinds),
     )
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback of an error of Headrace's own, which says what is wrong: the frames of the user's code alone."""
+    package = Path(headrace.__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if not Path(frame.filename).is_relative_to(package)]
+    if not theirs:
+        return ""
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(theirs)]
+    return "".join([*lines, *traceback.format_exception_only(error)])
 
 
 def _place(error: BaseException, root: Path) -> str:

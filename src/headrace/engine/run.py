@@ -28,6 +28,7 @@ from headrace.engine.cancel import obeying
 from headrace.engine.events import Announcer, Display, JsonLines, RunEnded, RunStarted
 from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.listeners import Opener, RunInfo, flush_seconds, messengers, switched_on
+from headrace.engine.loading import load_value
 from headrace.engine.prepare import (
     Prepared,
     TraceCache,
@@ -69,18 +70,17 @@ class RunResult:
         """One of the pipeline's outputs, or ``"node"`` / ``"node.output"``, as a value.
 
         ``declared`` is the type to have it as; by default the one that the step gave. Raises `RunError` when the
-        node has not made it.
+        node has not made it, and where the type must be said.
         """
-        from headrace.formats.registry import format_named, type_named
-
         ref = self.outputs.get(name) or _parse_ref(name, self.nodes)
         result = self.nodes.get(ref.node)
+        if result is not None and result.outputs and ref.output not in result.outputs:
+            several = [f"{ref.node}.{output}" for output in sorted(result.outputs)]
+            raise RunError(f"Run {self.run_id!r} has no output {name!r}", hint=f"node {ref.node!r} gave {several}")
         if result is None or ref.output not in result.outputs:
             ended = f", since node {ref.node!r} {result.outcome}" if result else ""
             raise RunError(f"Run {self.run_id!r} has no output {name!r}{ended}", hint=f"it has {sorted(self.outputs)}")
-        artifact = result.outputs[ref.output]
-        paths = {file.path: self.store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
-        return format_named(artifact.format).load(paths, declared or type_named(artifact.type))
+        return load_value(self.store, self.run_id, ref, result.outputs[ref.output], declared)
 
 
 def _parse_ref(name: str, nodes: Mapping[str, NodeResult]) -> Ref:

@@ -124,7 +124,7 @@ class Explainer:
             return Explanation(node, now.outcome, (Cause("first", what),))
         past, before = found
         if before.key != now.key:
-            causes = tuple(_differences(self.view, node, before, now, past))
+            causes = tuple(differences(before, past.codes, now, self.view.codes, self.view.planned(node)))
             return Explanation(node, now.outcome, causes, past.id)
         return Explanation(node, now.outcome, _of_same_key(before, now, past.id), past.id)
 
@@ -195,7 +195,7 @@ def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Caus
     if before.items is not None and (n_failed := len(before.items.get("failed", ()))):
         which = f"[{before.items['failed'][0]['index']}]" + (" and others" if n_failed > 1 else "")
         return (Cause("failed before", f"its item {which} failed in run {run_id}, from the same code and inputs"),)
-    read = tuple(_read_causes(before.discovered, now.discovered))
+    read = tuple(read_causes(before.discovered, now.discovered))
     if read:
         return read
     if now.reason and now.reason != NOTHING_MADE:
@@ -204,7 +204,7 @@ def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Caus
     return (Cause("stored", f"what run {run_id} made of the same is not in the store any more"),)
 
 
-def _read_causes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[Cause]:
+def read_causes(old: Mapping[str, Json], new: Mapping[str, Json]) -> Iterator[Cause]:
     """What both were seen to read, and was another then. Of variables only the names are known."""
     words = {"files": "{}", "listings": "the list of files in {}", "environment": "environment variable {}"}
     for kind, form in words.items():
@@ -221,12 +221,18 @@ def _past_tense(outcome: Outcome) -> str:
     return f"was {outcome}" if was else str(outcome)
 
 
-def _differences(view: RunView, node: str, before: NodeResult, now: NodeResult, past: _Past) -> Iterator[Cause]:
-    """All that is different between what two keys were made of."""
+def differences(
+    before: NodeResult,
+    old_codes: Mapping[str, StepCode],
+    now: NodeResult,
+    new_codes: Mapping[str, StepCode],
+    planned: Node,
+) -> Iterator[Cause]:
+    """All that is different between what two keys of a node were made of. ``planned``: the node as it is now."""
     old, new = before.made_of or {}, now.made_of or {}
     found = [
-        *_code_causes(old.get("code", {}), new.get("code", {}), past.codes, view.codes),
-        *_value_causes(old.get("values", {}), new.get("values", {}), view.planned(node)),
+        *_code_causes(old.get("code", {}), new.get("code", {}), old_codes, new_codes),
+        *_value_causes(old.get("values", {}), new.get("values", {}), planned),
         *_named_causes("environment", "", old.get("environment", {}), new.get("environment", {})),
         *_named_causes("format", "the format of ", old.get("formats", {}), new.get("formats", {})),
     ]
