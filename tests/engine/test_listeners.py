@@ -15,9 +15,18 @@ from typing import Any
 import pytest
 
 from headrace import RunOutcome
-from headrace.core.errors import ProjectError, RunError
+from headrace.core.errors import ProjectError, RunError, StoreFullError
 from headrace.engine import listeners
-from headrace.engine.events import Event, NodeEnded, NodeProgressed, NodeStarted, RunEnded, RunStarted, Warned
+from headrace.engine.events import (
+    Event,
+    JsonLines,
+    NodeEnded,
+    NodeProgressed,
+    NodeStarted,
+    RunEnded,
+    RunStarted,
+    Warned,
+)
 from headrace.engine.listeners import (
     SWITCHES,
     Listener,
@@ -323,6 +332,21 @@ def test_what_a_listener_reads_is_no_input_of_the_step_that_runs_meanwhile(proje
 
 
 READ = threading.Event()
+
+
+def test_a_warning_that_the_log_cannot_take_does_not_end_the_run(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = JsonLines.__call__
+
+    def full(self: JsonLines, event: Event) -> None:
+        if isinstance(event, Warned):
+            raise StoreFullError("No space is left")
+        write(self, event)
+
+    monkeypatch.setattr(JsonLines, "__call__", full)
+    project.write(FLOW)
+    result = project.run(listeners=(Raises,), inline=True)
+    assert result.outcome == RunOutcome.SUCCEEDED
+    assert warnings_of(project) == ["Raises: ValueError: no RunStarted, please"]
 
 
 # --- the queue -----------------------------------------------------------------------------------------------------

@@ -6,10 +6,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headrace.core.errors import HeadraceError
 from headrace.engine.records import now, run_folder
 
 if TYPE_CHECKING:
@@ -144,15 +146,19 @@ class Announcer:
     def __call__(self, event: Event) -> None:
         """Tell one event."""
         with self._lock:
-            self._tell_here(event)
+            self._log(event)
+            self._show(event)
             for messenger in self._messengers:
                 messenger(event)
 
     def warn(self, source: str, message: str) -> None:
-        """Tell here that something went wrong beside the run."""
+        """Tell here that something went wrong beside the run. A log that takes no more (a full disk) is passed over."""
+        warning = Warned(source, message)
         with self._lock:
             if self._is_open:
-                self._tell_here(Warned(source, message))
+                with suppress(HeadraceError):
+                    self._log(warning)
+                self._show(warning)
 
     def close(self) -> None:
         """Wait a bounded time for the listeners, and close the run's own log."""
@@ -169,12 +175,11 @@ class Announcer:
                 self._is_open = False
                 self._log.close()
 
-    def _tell_here(self, event: Event) -> None:
-        self._log(event)
+    def _show(self, event: Event) -> None:
         if self._display is None:
             return
         try:
             self._display(event)
         except Exception as error:  # noqa: BLE001 - what shows a run must not end it
             self._display = None
-            self._log(Warned("display", f"{type(error).__name__}: {error}"))
+            self.warn("display", f"{type(error).__name__}: {error}")
