@@ -176,3 +176,18 @@ def test_the_pins_of_a_run_are_the_pins_of_development(project_root: Path) -> No
 
 def test_no_test_inherits_headrace_settings() -> None:
     assert [name for name in os.environ if name.startswith("HEADRACE_")] == []
+
+
+def test_the_wheel_holds_what_is_no_python(project_root: Path, tmp_path: Path) -> None:
+    """Templates, completion scripts and the like are found where they are installed, too."""
+    import zipfile
+
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=project_root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    source = project_root / "src"
+    files = {path.relative_to(source).as_posix() for path in (source / "headrace").rglob("*") if path.is_file()}
+    wanted = {name for name in files if "__pycache__" not in name and "/." not in name}
+    assert sum(name.startswith("headrace/templates/files/") for name in wanted) > 10
+    assert wanted - held == set()

@@ -6,7 +6,7 @@ Rules for a page's code blocks:
   page's project, written when the page reaches it. The same name again replaces the file.
 * Other ```` ```python ```` blocks of a page are one script, run in the project at the end.
 * In ```` ```console ```` blocks the lines that start with ``$ `` are run in the project when the page reaches them, and
-  must succeed. The output printed below them is an illustration.
+  must succeed; ``cd FOLDER`` holds for those that follow on the page. The output printed below them is an illustration.
 * ``no-run`` after the language leaves a block out. A ``python no-run`` block must still parse.
 
 Usage: docs_code.py types | run [PAGE ...]
@@ -125,6 +125,7 @@ def run_command(command: str, project: Path, where: object) -> None:
 def run_page(page: Path, project: Path) -> int:
     """Carry out a page's blocks in an empty project folder. Returns how many blocks were run."""
     blocks = blocks_of(page)
+    folder = project
     for block in blocks:
         if block.language == "python":
             check_syntax(block)
@@ -132,7 +133,10 @@ def run_page(page: Path, project: Path) -> int:
             continue
         if block.language == "console":
             for command in block.commands:
-                run_command(command, project, block)
+                if command.startswith("cd "):
+                    folder = folder / command.removeprefix("cd ")
+                else:
+                    run_command(command, folder, block)
         elif block.file_name:
             write_file(block, project)
     if write_script(blocks, project):

@@ -186,3 +186,18 @@ def test_the_effect_is_in_place_while_the_version_serves_or_was_rolled_back(
     assert is_registered({"promote": True}, version)
     assert is_registered({"promote": True}, type(version)("churn", 2, other.digest))
     assert not is_registered({"promote": True}, type(version)("churn", 3, "0" * 64))
+
+
+def test_a_bound_that_must_surely_be_kept(model: Model, people: pl.DataFrame, others: pl.DataFrame) -> None:
+    found = evaluate(model, others)
+    low, high = found.intervals["auc"]
+    for bound, passed in ((low - 0.001, True), (low + 0.001, False)):
+        verdict = gate(found, model, others, thresholds=[Threshold("auc", at_least=bound, surely=True)])
+        assert (verdict.passed, verdict.reasons[0].value) == (passed, low)
+        assert verdict.reasons[0].rule == f"auc surely >= {bound:g}"
+    at_most = gate(found, model, others, thresholds=[Threshold("auc", at_most=high - 0.001, surely=True)])
+    assert (at_most.passed, at_most.reasons[0].value) == (False, high)
+    with pytest.raises(DataError, match=r"no interval of 'auc', so nothing is sure\.\nHint: let evaluate draw"):
+        gate(evaluate(model, others, n_bootstraps=0), model, others, thresholds=[Threshold("auc", 0.5, surely=True)])
+    with pytest.raises(DataError, match="no interval of 'calibration_error'"):
+        gate(found, model, others, thresholds=[Threshold("calibration_error", at_most=1, surely=True)])

@@ -30,6 +30,9 @@ EPILOG = """\
 Exit codes: 0 succeeded, 1 failed, 2 usage or configuration, 3 rejected by a gate, 130 interrupted."""
 
 
+COMPLETION = "`headrace --completion SHELL` prints what makes bash, zsh or fish complete all of it."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. ``arguments``: without the program's name; by default the process's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -59,6 +62,10 @@ def _main(given: list[str]) -> int:
         print(f"headrace {__version__}")  # noqa: T201
         return 0
     try:
+        if word in ("--completion", "--complete"):
+            completion = import_module("headrace.cli.completion")
+            answer: int = (completion.main if word == "--completion" else completion.complete)(given[1:])
+            return answer
         if word not in WORDS:
             from headrace.cli.parser import UsageError
 
@@ -81,7 +88,7 @@ def help_text() -> str:
     for title in groups:
         lines += ["", f"{title}:"]
         lines += [f"  {name:<8}{summary}" for name, (_, summary, group) in WORDS.items() if group == title]
-    return "\n".join([*lines, "", EPILOG])
+    return "\n".join([*lines, "", EPILOG, COMPLETION])
 
 
 if __name__ == "__main__":

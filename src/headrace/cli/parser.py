@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from headrace.core.errors import HeadraceError, near_miss
@@ -12,6 +12,18 @@ from headrace.core.errors import HeadraceError, near_miss
 
 class UsageError(HeadraceError):
     """The command line is wrong."""
+
+
+class Asked(list[str]):
+    """Arguments by which a word isn't to be done, but asked what it takes: see `parser_of`."""
+
+
+class Answered(Exception):  # noqa: N818
+    """What a word that was asked takes."""
+
+    def __init__(self, parser: Parser) -> None:
+        super().__init__()
+        self.parser = parser
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,6 +40,8 @@ class Parser(argparse.ArgumentParser):
 
     def read(self, given: Sequence[str]) -> argparse.Namespace:
         """Parse what stands after the word."""
+        if isinstance(given, Asked):
+            raise Answered(self)
         return self.parse_intermixed_args(given)
 
     def error(self, message: str) -> NoReturn:
@@ -40,6 +54,15 @@ class Parser(argparse.ArgumentParser):
         if name.startswith("-"):
             raise UsageError(f"{self.prog} has no option {name!r}", hint=near_miss(name, options))
         raise UsageError(f"{self.prog}: there is no place for {unknown[1]!r}", hint=f"{self.prog} --help")
+
+
+def parser_of(main: Callable[[Sequence[str]], object]) -> Parser:
+    """Give the parser that a word reads its arguments with: each makes it first of all, and nobody lists it again."""
+    try:
+        main(Asked())
+    except Answered as answer:
+        return answer.parser
+    raise AssertionError(f"{main.__module__} reads no arguments")
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:

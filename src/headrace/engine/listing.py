@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from headrace.core.project import Project
@@ -54,3 +54,19 @@ def _pipeline_name(function: ast.FunctionDef) -> str | None:
         given = [word.value.value for word in keywords if word.arg == "name" and isinstance(word.value, ast.Constant)]
         return str(given[0]) if given and given[0] is not None else function.name
     return None
+
+
+def parameters_of(paths: Iterable[str], module: str) -> list[tuple[str, str]]:
+    """Give the parameters of the pipelines in a module, each with its annotation as it is written."""
+    places = [Path(path, *module.split(".")) for path in paths]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        return []
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _pipeline_name(node) is not None]
+    return [
+        (parameter.arg, ast.unparse(parameter.annotation) if parameter.annotation else "")
+        for function in functions
+        for parameter in (*function.args.args, *function.args.kwonlyargs)
+    ]

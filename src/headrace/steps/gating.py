@@ -32,6 +32,8 @@ class Threshold:
     metric: str
     at_least: float | None = None
     at_most: float | None = None
+    surely: bool = False
+    """Whether the whole 95 % interval must keep it: what few test rows show by chance doesn't pass then."""
 
     def __post_init__(self) -> None:
         if self.at_least is None and self.at_most is None:
@@ -183,14 +185,22 @@ def _threshold_reasons(evaluation: Evaluation, threshold: Threshold) -> list[Rea
     metric = threshold.metric
     if metric not in evaluation.metrics:
         raise DataError(f"The evaluation has no metric {metric!r}", hint=near_miss(metric, evaluation.metrics))
-    value = evaluation.metrics[metric]
+    low = high = evaluation.metrics[metric]
+    if threshold.surely:
+        if metric not in evaluation.intervals:
+            raise DataError(
+                f"The evaluation has no interval of {metric!r}, so nothing is sure",
+                hint=near_miss(metric, evaluation.intervals) or "let evaluate draw: n_bootstraps=200",
+            )
+        low, high = evaluation.intervals[metric]
     reasons = []
-    for sign, bound, margin in (
-        (">=", threshold.at_least, value - (threshold.at_least or 0.0)),
-        ("<=", threshold.at_most, (threshold.at_most or 0.0) - value),
+    for sign, bound, value, margin in (
+        (">=", threshold.at_least, low, low - (threshold.at_least or 0.0)),
+        ("<=", threshold.at_most, high, (threshold.at_most or 0.0) - high),
     ):
         if bound is not None:
-            reasons.append(Reason(f"{metric} {sign} {bound:g}", margin >= -ROUNDING, value, bound, margin))
+            rule = f"{metric} {'surely ' if threshold.surely else ''}{sign} {bound:g}"
+            reasons.append(Reason(rule, margin >= -ROUNDING, value, bound, margin))
     return reasons
 
 
