@@ -92,6 +92,7 @@ def test_runs_steps_and_outputs(project: Path, capsys: pytest.CaptureFixture[str
     assert offered("show", "") == ["latest", "load_rows", "look", run]
     assert offered("resume", "") == ["latest", run]
     assert offered("why", "lo") == ["load_rows", "look"]
+    assert offered("show", "latest", "") == ["load_rows", "look", "latest", run]
     assert offered("logs", run, "") == ["load_rows", "look"] == offered("logs", "--follow", "latest", "")
     assert offered("show", run[:4]) == [run]
     assert offered("show", "--save", "") == ["output"]

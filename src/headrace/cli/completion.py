@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.resources import files
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from headrace.cli.main import WORDS
 from headrace.cli.parser import Parser, UsageError, parser_of
@@ -85,8 +85,8 @@ def _after_word(parser: Parser, before: Sequence[str], current: str) -> Candidat
         yield from _values(parser, before, read.open, read.n_given, current)
     elif current.startswith("-"):
         yield from _fitting(_options(parser, before), current)
-    elif read.n_positionals < len(places := _positionals(parser)):
-        yield from _values(parser, before, places[read.n_positionals], 0, current)
+    elif place := _place(parser, read.n_positionals):
+        yield from _values(parser, before, place, 0, current)
 
 
 class _Read:
@@ -120,6 +120,14 @@ def _positionals(parser: Parser) -> list[argparse.Action]:
     return [action for action in parser._actions if not action.option_strings]
 
 
+def _place(parser: Parser, number: int) -> argparse.Action | None:
+    """Give the place of a word by its number; the last one may take many."""
+    places = _positionals(parser)
+    if number < len(places):
+        return places[number]
+    return places[-1] if places and places[-1].nargs in ("*", "+") else None
+
+
 def _options(parser: Parser, before: Sequence[str]) -> Candidates:
     """Give the options that aren't there yet and don't contradict one that is."""
     given = {parser._option_string_actions[word] for word in before if word in parser._option_string_actions}
@@ -140,9 +148,16 @@ def _values(parser: Parser, before: Sequence[str], action: argparse.Action, numb
         yield from _fitting(((str(choice), "") for choice in action.choices), current)
     elif what in PLACES or (what == "PIPELINE" and ("/" in current or current.endswith(".py"))):
         yield FILES, ""
-    elif what in VALUES:
-        takes_steps = any(place.metavar == "STEP" for place in _positionals(parser))
-        yield from _fitting(VALUES[what](_Question(before, read.positionals, takes_steps)), current)
+    else:
+        takes_steps = any("STEP" in _kinds(place.metavar) for place in _positionals(parser))
+        question = _Question(before, read.positionals, takes_steps)
+        found = chain.from_iterable(VALUES[kind](question) for kind in _kinds(what) if kind in VALUES)
+        yield from _fitting(dict(found).items(), current)
+
+
+def _kinds(metavar: object) -> list[str]:
+    """Give what may stand in a place: ``STEP|RUN`` is either."""
+    return metavar.split("|") if isinstance(metavar, str) else []
 
 
 class _Question:
@@ -215,7 +230,7 @@ def _parameters(question: _Question) -> Candidates:
     yield from ((f"{name}=", annotation) for name, annotation in parameters_of(target.paths, target.module))
 
 
-VALUES: Mapping[object, Callable[[_Question], Candidates]] = {
+VALUES: Mapping[str, Callable[[_Question], Candidates]] = {
     "RUN": _runs,
     "ID": _runs,
     "STEP": _steps,
