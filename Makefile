@@ -68,7 +68,7 @@ test-floors: .venv-floors/.ready-to-develop ## the tests with the oldest depende
 conformance: $(VENV)/.ready-to-develop bytecode ## the tests that need an orchestrator
 	@$(BIN)/python -m pytest -m conformance || { [ $$? -eq 5 ] && echo "conformance: no test needs an orchestrator as yet"; }
 
-prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, same bytes
+prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, buckets, sweeps, same bytes
 	@$(BIN)/python -m pytest -m prove
 
 # --- checks -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from headrace.engine.events import Warned
 from headrace.engine.records import run_folder
 from headrace.integrations import mlflow as mirroring
 from headrace.integrations.mlflow import Mirrored, MirrorWhenEnded, main, mirror
+from headrace.integrations.mlflow_registry import registered_runs
 from headrace.steps.registry import ModelVersion
 from headrace.stores.open import open_store
 
@@ -245,7 +246,7 @@ def test_a_tracker_that_is_down_does_not_fail_the_run(place: Place, monkeypatch:
     def down(_: Any) -> None:
         raise ConnectionError("connection refused")
 
-    monkeypatch.setattr(mirroring, "_client", down)
+    monkeypatch.setattr(mirroring, "client_of", down)
     told: list[Any] = []
     options = RunOptions(inline=True, display=told.append, listeners=(MirrorWhenEnded,))
     result = headrace.run(small, store=place.store.cache_dir.parent, options=options)
@@ -265,3 +266,26 @@ def test_by_hand(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("there already: experiment 'small'")
     assert main(["nope", *arguments[1:]]) == 1
     assert "headrace: There is no run 'nope'" in capsys.readouterr().err
+
+
+def test_the_registry_names_the_runs_of_its_models(place: Place) -> None:
+    registered, rejected = place.run(), place.run(least=0.9)
+    for result in (registered, rejected):
+        place.mirror(result)
+    assert registered_runs(place.uri) == {registered.run_id}
+
+
+@pytest.mark.parametrize("uri", ["http://user:secret@127.0.0.1:9", "sqlite:///absent.db"])
+def test_a_registry_that_cannot_be_asked_stops_a_cleaning(
+    place: Place, uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headrace.cli.main import main as headrace_main
+
+    place.run()
+    old = place.store.add_bytes(b"nothing names it").digest
+    monkeypatch.setenv("HEADRACE_MLFLOW_TRACKING_URI", uri)
+    assert headrace_main(["store", "gc", "--grace", "0", "--store", str(place.store.root)]) == 2
+    text = capsys.readouterr().err
+    assert "can't be asked which models are registered (" in text and "so nothing was removed" in text
+    assert "secret" not in text
+    assert place.store.object_size(old) is not None

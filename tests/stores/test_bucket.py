@@ -17,15 +17,16 @@ import pytest
 
 from headrace.core.errors import DamagedObjectError, StoreError, StoreFullError, StoreReadOnlyError
 from headrace.stores import bucket as bucket_module
-from headrace.stores import bucket_lease
+from headrace.stores import bucket_lease, bucket_sweep
 from headrace.stores.bucket import BucketStore
 from headrace.stores.bucket_client import BucketSettings
-from headrace.stores.open import open_store
+from headrace.stores.open import find_store, open_store
+from headrace.stores.scratch import owner_name, system_tag
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "prove"))
 
 from bucket.proxy import Trouble, troubling
-from bucket.server import BUCKET, CREDENTIALS, environment, missing, serving
+from bucket.server import BUCKET, CREDENTIALS, environment, make_old, missing, serving
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -207,7 +208,7 @@ class TestObjects:
                     store.add_bytes(data)
                 assert n_puts() == n_first
                 with monkeypatch.context() as later:
-                    later.setattr(bucket_module, "REFRESH_SECONDS", -60.0)
+                    later.setattr(bucket_module, "is_young", lambda meta: False)
                     store.add_bytes(data)
                 assert n_puts() == n_first + 1
 
@@ -302,7 +303,7 @@ class TestLeases:
     def test_a_clock_that_is_wrong_changes_nothing(
         self, here: BucketStore, there: BucketStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bucket_lease, "_is_dead", lambda owner: False)
+        monkeypatch.setattr(bucket_lease, "is_dead", lambda owner: False)
         with here.lease("key"):
             real = time.time
             for ahead_seconds in (-86400.0, 86400.0):
@@ -400,7 +401,7 @@ def test_a_step_costs_few_requests(server: str, url: str, tmp_path: Path, monkey
     assert counts[1] - counts[2] == an_execution - a_hit - 1  # a plan that is there already is asked for its size
     records = [passed for passed in trouble.passed if "/actions/" in passed.path or "/nodes/" in passed.path]
     assert len(records) == 3 * 2
-    assert counts[2] == len(records) + 3 + 13  # sizes, and what a run itself costs
+    assert counts[2] <= len(records) + 3 + 13  # sizes, and what a run itself costs
 
 
 def test_a_damaged_object_is_made_again(url: str, tmp_path: Path) -> None:
@@ -436,3 +437,86 @@ def test_the_command_line_shows_no_credential(url: str, tmp_path: Path) -> None:
         texts.append(path.read_bytes().decode(errors="replace"))
     for secret in (CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"]):
         assert not any(secret in text for text in texts)
+
+
+class TestRemovingWhatIsOld:
+    """What is used again in the middle of its removal stays."""
+
+    def test_an_object_that_is_put_again_in_the_middle_of_it(
+        self, server: str, here: BucketStore, there: BucketStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It's removed nevertheless, and put again by who waited for that."""
+        digest = here.add_bytes(b"x").digest
+        name = f"objects/{digest[:2]}/{digest}"
+        make_old(server, here._place.key(name), time.time() - 9 * 3600)
+        adder = threading.Thread(target=there.add_bytes, args=(b"x",))
+        waits = threading.Event()
+        is_doomed = bucket_sweep.Cleaning._is_doomed
+
+        def waiting(self: bucket_sweep.Cleaning, name: str) -> bool:
+            found = is_doomed(self, name)
+            waits.set()
+            return found
+
+        def meanwhile(point: str) -> None:
+            adder.start()
+            assert waits.wait(20)
+
+        monkeypatch.setattr(bucket_sweep.Cleaning, "_is_doomed", waiting)
+        monkeypatch.setattr(bucket_sweep, "fault_point", meanwhile)
+        assert here.remove_older([name], here.clock() - 3600) == [name]
+        adder.join(20)
+        assert here.object_size(digest) == 1
+        assert here._client.names("leases/doomed") == []
+
+    def test_a_record_that_is_reused_in_the_middle_of_it(
+        self, server: str, here: BucketStore, there: BucketStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = f"actions/ab/{'ab' * 32}.json"
+        here.create_record(name, b"{}")
+        make_old(server, here._place.key(name), time.time() - 9 * 3600)
+        monkeypatch.setattr(bucket_sweep, "fault_point", lambda point: there.reuse_record(name))
+        assert here.remove_older([name], here.clock() - 3600) == []
+        assert json.loads(here.read_record(name) or b"") == {}
+
+    def test_an_announcement_of_one_who_died_is_not_waited_for(
+        self, server: str, here: BucketStore, there: BucketStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        digest = here.add_bytes(b"x").digest
+        name = f"objects/{digest[:2]}/{digest}"
+        note = {"owner": owner_name(os.getpid(), "ffffffff"), "names": [name]}
+        here._client.write("leases/doomed/1", json.dumps(note).encode())
+        make_old(server, here._place.key("leases/doomed/1"), time.time() - bucket_sweep.DOOM_SECONDS - 5)
+        here._client.write("leases/doomed/2", json.dumps({**note, "owner": f"1-1-{system_tag()}"}).encode())
+        make_old(server, here._place.key(name), time.time() - 9 * 3600)
+        there.add_bytes(b"x")
+        assert here.remove_older([name], here.clock() - 3600) == []
+
+    def test_one_who_stood_still_removes_nothing(
+        self, server: str, here: BucketStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        digest = here.add_bytes(b"x").digest
+        name = f"objects/{digest[:2]}/{digest}"
+        monkeypatch.setattr(bucket_sweep, "_MOST_SECONDS_OF_A_BATCH", -1.0)
+        assert here.remove_older([name], here.clock() + 3600) == []
+
+    def test_who_may_only_read_reuses(
+        self, server: str, url: str, here: BucketStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        name = f"actions/ab/{'ab' * 32}.json"
+        here.create_record(name, b"{}")
+        make_old(server, here._place.key(name), time.time() - 9 * 3600)
+        trouble = Trouble(1)
+        with troubling(server, trouble) as proxy:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
+            store = BucketStore(url, cache=tmp_path / "near", settings=HASTY)
+            monkeypatch.setattr(trouble, "draw", lambda method, *_: None if method in ("GET", "HEAD") else "403")
+            assert store.reuse_record(name) == b"{}"
+
+
+def test_a_store_that_is_not_there_is_found_and_not_made(url: str) -> None:
+    assert find_store(url) is None
+    assert find_store(url) is None
+    made = open_store(url)
+    found = find_store(url)
+    assert found is not None and found.salt == made.salt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
@@ -15,7 +16,7 @@ from headrace.testing.stores import StoreContract
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "prove"))
 
-from bucket.server import BUCKET, environment, missing, serving
+from bucket.server import BUCKET, environment, make_old, missing, serving
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -47,6 +48,9 @@ class TestBucketStore(StoreContract):
         """In the bucket. The copy that is near is right, and is taken away so that it isn't used."""
         store._client.write(f"objects/{digest[:2]}/{digest}", data)
         store._near.drop_object(digest)
+
+    def make_old(self, store: BucketStore, name: str, changed: float) -> None:
+        make_old(os.environ["AWS_ENDPOINT_URL"], store._place.key(name), changed)
 
 
 def test_contract_was_collected_whole(request: pytest.FixtureRequest) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from headrace.core.errors import StoreError
 from headrace.stores import scratch
-from headrace.stores.local import LocalStore
+from headrace.stores.local import FAULT_POINTS, LocalStore
 from headrace.stores.protocol import StoredBlob
 from headrace.testing.stores import StoreContract
 
@@ -25,10 +25,15 @@ def damage(store: LocalStore, digest: str, data: bytes) -> None:
 
 def contract_of(make: Callable[[Path], LocalStore]) -> StoreContract:
     class Contract(StoreContract):
+        fault_points = FAULT_POINTS
+
         def make_store(self, folder: Path) -> LocalStore:
             return make(folder)
 
         damage = staticmethod(damage)
+
+        def make_old(self, store: LocalStore, name: str, changed: float) -> None:
+            os.utime(store.root / name, (changed, changed))
 
     return Contract()
 
@@ -99,7 +104,35 @@ class ForgetsItsSalt(LocalStore):
         self.salt = os.urandom(32)
 
 
+class ReusesWithoutAWord(LocalStore):
+    def reuse_record(self, name: str) -> bytes | None:
+        return self.read_record(name)
+
+
+class TakesAFilesOwnStamp(LocalStore):
+    def add_file(self, path: Path) -> StoredBlob:
+        changed = path.stat().st_mtime
+        blob = super().add_file(path)
+        os.utime(self._object_path(blob.digest), (changed, changed))
+        return blob
+
+
+class RemovesWhateverItsAge(LocalStore):
+    def remove_older(self, names: Any, before: float) -> list[str]:
+        return super().remove_older(names, before + 1e9)
+
+
+class ForgetsWhatItMoved(LocalStore):
+    def recover(self) -> None:
+        return
+
+
 BROKEN = {
+    "test_record_is_reused": ReusesWithoutAWord,
+    "test_object_that_is_added_again_is_young": KeepsWhatIsThere,
+    "test_file_that_was_written_long_ago_is_young_as_an_object": TakesAFilesOwnStamp,
+    "test_only_what_is_older_is_removed": RemovesWhateverItsAge,
+    "test_what_was_being_removed_is_put_back": ForgetsWhatItMoved,
     "test_damaged_object_is_found_at_each_read": TrustsBytes,
     "test_damage_after_a_check_is_found": TrustsItsFirstCheck,
     "test_object_of_the_wrong_size_is_replaced": KeepsWhatIsThere,
@@ -145,4 +178,4 @@ def test_contract_was_collected_whole(request: pytest.FixtureRequest) -> None:
         pytest.skip("only a part of the tests was asked for")
     collected = {item.originalname for item in request.session.items if "TestLocalStore" in item.nodeid}
     assert collected == set(StoreContract.cases())
-    assert len(collected) >= 43
+    assert len(collected) >= 49

@@ -15,8 +15,9 @@ import pytest
 
 from headrace.core.errors import DamagedObjectError, StoreError, StoreFullError, StoreReadOnlyError
 from headrace.stores import scratch
+from headrace.stores.files import REFRESH_SECONDS
 from headrace.stores.lease import FileLease
-from headrace.stores.local import FAULT_POINTS, REFRESH_SECONDS, LocalStore
+from headrace.stores.local import FAULT_POINTS, LocalStore
 from headrace.stores.open import open_store
 from headrace.testing.faults import fault_environment, fault_here
 from headrace.testing.stores import StoreContract, check_whole
@@ -531,3 +532,54 @@ class TestFaultPoints:
     def test_an_unknown_point_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"There is no fault point 'store\.nowhere'; there are store\.open"):
             fault_environment("store.nowhere")
+
+
+class TestRemovingWhatIsOld:
+    """What is used again in the middle of its removal stays."""
+
+    @pytest.mark.parametrize("point", ["store.sweep.before_removal", "store.sweep.moved"])
+    @pytest.mark.parametrize("kind", ["object", "record"])
+    def test_what_is_used_in_the_middle_of_it_is_there(
+        self, store: LocalStore, point: str, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        digest = store.add_bytes(b"x").digest
+        store.create_record(f"actions/ab/{digest}.json", b"{}")
+        name = f"objects/{digest[:2]}/{digest}" if kind == "object" else f"actions/ab/{digest}.json"
+        os.utime(store.root / name, (0, 0))
+        found: list[object] = []
+
+        def meanwhile(passed: str) -> None:
+            if passed == point:
+                found.append(store.add_bytes(b"x") if kind == "object" else store.reuse_record(name))
+
+        monkeypatch.setattr("headrace.stores.local_sweep.fault_point", meanwhile)
+        removed = store.remove_older([name], store.clock() - 60)
+        assert len(found) == 1
+        # Who came before it was moved found it, and it stays; who came after made an object anew, or found no record.
+        is_gone = point == "store.sweep.moved"
+        assert removed == ([name] if is_gone else [])
+        assert (store.root / name).exists() is (kind == "object" or not is_gone)
+        assert (found == [None]) is (kind == "record" and is_gone)
+        assert list((store.root / "scratch").iterdir()) == []
+
+    def test_a_name_too_long_to_be_moved_is_removed(self, store: LocalStore) -> None:
+        name = f"runs/{'r' * 200}/nodes/{'n' * 200}.1.json"
+        store.create_record(name, b"{}")
+        assert store.remove_older([name], store.clock() + 60) == [name]
+        assert list((store.root / "runs").iterdir()) == []
+
+    def test_folders_that_were_left_empty_are_made_again_by_who_needs_them(
+        self, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = os.link
+        n_tries = []
+
+        def link(source: str, path: str) -> None:
+            n_tries.append(path)
+            if len(n_tries) < 4:
+                Path(path).parent.rmdir() if Path(path).parent.exists() else None
+            real(source, path)
+
+        monkeypatch.setattr("headrace.stores.local.os.link", link)
+        assert store.create_record("runs/r1/run.json", b"{}")
+        assert len(n_tries) == 4

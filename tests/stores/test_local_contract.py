@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from headrace.stores.local import FAULT_POINTS, LocalStore
@@ -16,3 +17,6 @@ class TestLocalStore(StoreContract):
         path = store.root / "objects" / digest[:2] / digest
         path.chmod(0o644)
         path.write_bytes(data)
+
+    def make_old(self, store: LocalStore, name: str, changed: float) -> None:
+        os.utime(store.root / name, (changed, changed))

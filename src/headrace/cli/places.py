@@ -37,17 +37,15 @@ def find_pipeline(named: str | None) -> Target:
 
 def open_existing_store(named: str | None) -> Store:
     """The store that was named, else that of the environment or project. Raises `RunError` when there is none yet."""
-    from urllib.parse import unquote
-
     from headrace.core.project import Project
     from headrace.engine.settings import read_settings, store_place
-    from headrace.stores.open import open_store
+    from headrace.stores.open import find_store
 
     root = Project.find(Path.cwd()).root
     chosen = store_place(named, root, read_settings(root))
-    folder = unquote(chosen.removeprefix("file://"))
-    if "://" not in folder and not Path(folder, "store.json").is_file():
+    store = find_store(chosen)
+    if store is None:
         raise RunError(
             f"There is no store at {chosen!r}", hint="run a pipeline first, or name its store: --store PLACE"
         )
-    return open_store(chosen)
+    return store

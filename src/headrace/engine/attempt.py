@@ -245,7 +245,7 @@ def _replace(action: Action, store: Store) -> None:
 
 def _winner(action: Action, store: Store) -> Mapping[str, Artifact]:
     """Another process stored this key first: take its outputs, unless they are gone; then ours replace them."""
-    text = store.read_record(action.name)
+    text = store.reuse_record(action.name)
     if text is not None:
         try:
             theirs = Action.from_json(text)

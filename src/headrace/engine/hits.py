@@ -12,7 +12,7 @@ from headrace.core.outcome import Outcome
 from headrace.core.plan import refs_in
 from headrace.core.values import Json
 from headrace.engine.process import worker_environment
-from headrace.engine.records import Action, NodeResult, RunRecord, action_names, now
+from headrace.engine.records import Action, NodeResult, RunRecord, action_names, attempt_name, now
 from headrace.engine.request import Request
 from headrace.engine.state import Run
 
@@ -60,7 +60,7 @@ def _cached(request: Request, action: Action) -> NodeResult:
 
 
 def _read_action(store: Store, name: str) -> Action | None:
-    text = store.read_record(name)
+    text = store.reuse_record(name)
     try:
         return None if text is None else Action.from_json(text)
     except (ValueError, KeyError, TypeError):
@@ -140,6 +140,8 @@ def _taken_from(record: RunRecord, request: Request) -> NodeResult | None:
     """What a run made of the same, where it is still there."""
     result = record.result(request.node.id)
     if result is None or not result.outcome.is_good or result.key != request.key:
+        return None
+    if record.store.reuse_record(attempt_name(record.id, request.node.id, result.attempt)) is None:
         return None
     files = [file for artifact in result.outputs.values() for file in artifact.files]
     if any(record.store.object_size(file.digest) != file.n_bytes for file in files):

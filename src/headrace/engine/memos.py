@@ -100,7 +100,7 @@ class StepMemory:
 
     def _find(self, key: str) -> Action | None:
         for name in action_names(self._store, key):
-            text = self._store.read_record(name)
+            text = self._store.reuse_record(name)
             if text is None:
                 continue
             try:
@@ -148,7 +148,7 @@ class StepMemory:
     def load_checkpoint(self, name: str, default: Any) -> Any:
         """What was saved last under a name by an attempt with the same key, else the default."""
         with unseen():
-            text = self._store.read_record(self._checkpoint(name))
+            text = self._store.reuse_record(self._checkpoint(name))
             if text is None:
                 return default
             try:

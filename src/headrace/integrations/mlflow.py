@@ -96,7 +96,7 @@ def mirror(
     view = RunView.read(store, find_run(store, run_id))
     if view.end is None:
         raise RunError(f"Run {view.id!r} hasn't ended, so it can't be mirrored", hint="mirror it when it has")
-    client = _client(tracking_uri)
+    client = client_of(tracking_uri)
     name = experiment or str(view.begin["pipeline"])
     experiment_id = _experiment(client, name)
     found = _mirrored_run(client, experiment_id, view.id)
@@ -189,7 +189,8 @@ class MirrorWhenEnded(Listener):
             ) from error
 
 
-def _client(tracking_uri: str | None) -> MlflowClient:
+def client_of(tracking_uri: str | None) -> MlflowClient:
+    """Open MLflow. Raises `ProjectError` when it isn't installed."""
     try:
         from mlflow.tracking import MlflowClient
     except ImportError as error:

@@ -24,8 +24,7 @@ opens it, as in any store, and the step that made it runs again.
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -34,15 +33,16 @@ from typing import TypeVar
 from headrace.core.caches import cache_root
 from headrace.core.errors import DamagedObjectError
 from headrace.core.faults import fault_point
-from headrace.stores.bucket_client import BucketClient, BucketSettings, Meta
+from headrace.stores.bucket_client import BucketClient, BucketSettings
 from headrace.stores.bucket_fault import BucketFault, explain_fault
 from headrace.stores.bucket_lease import BucketLease, Leases
 from headrace.stores.bucket_place import BucketPlace
 from headrace.stores.bucket_stream import BucketStream, Streams
-from headrace.stores.local import REFRESH_SECONDS, LocalStore
-from headrace.stores.marker import new_marker, salt_of
+from headrace.stores.bucket_sweep import N_AT_ONCE, Cleaning, is_young
+from headrace.stores.local import LocalStore
+from headrace.stores.marker import NoStoreError, new_marker, salt_of
 from headrace.stores.names import OWN_FOLDERS, check_digest, check_name, check_record_name
-from headrace.stores.protocol import StoredBlob
+from headrace.stores.protocol import Entry, StoredBlob
 from headrace.stores.trouble import explain
 
 FAULT_POINTS = (
@@ -54,6 +54,7 @@ FAULT_POINTS = (
     "bucket.record.after_replace",
     "bucket.record.before_delete",
     "bucket.object.before_drop",
+    "bucket.sweep.before_removal",
     "bucket.lease.taken",
     "bucket.stream.before_upload",
 )
@@ -72,21 +73,33 @@ class BucketStore:
     ``url`` is ``s3://bucket/prefix``; ``gs://`` and ``az://`` go the same way and are untested. ``cache`` is the folder
     for what is near, by default one in `cache_root` that belongs to this store. Raises `StoreError` when the bucket
     is absent or can't be reached, when it holds the store of a newer Headrace, and when ``obstore`` isn't installed.
+    With ``make=False`` a store that isn't there is a `NoStoreError`.
 
     The bucket must honour conditional puts (``If-None-Match``, ``If-Match``), as Amazon's, Google's and Azure's do.
     """
 
-    def __init__(self, url: str, *, cache: str | Path | None = None, settings: BucketSettings | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        cache: str | Path | None = None,
+        settings: BucketSettings | None = None,
+        make: bool = True,
+    ) -> None:
         self._place = BucketPlace.parse(url)
         self._settings = settings or BucketSettings()
         self._cache = None if cache is None else os.path.abspath(cache)  # noqa: PTH100
-        self._client = BucketClient(self._place, self._settings)
+        self._client = self._connect()
         with self._explained("open the store", "store.json"):
-            self.salt = self._open()
+            self.salt = self._open(make)
         folder = Path(self._cache or cache_root(os.environ) / "stores" / sha256(self.salt).hexdigest()[:16])
         self._near = LocalStore(folder / "near")
         self._leases = Leases(self._client, self._settings.lease_seconds)
+        self._cleaning = Cleaning(self._client, self._leases.server_time)
         self._streams = Streams(self._client, self._near, folder)
+
+    def _connect(self) -> BucketClient:
+        return BucketClient(self._place, self._settings)
 
     def __repr__(self) -> str:
         return f"BucketStore({self.url!r})"
@@ -126,19 +139,22 @@ class BucketStore:
 
     def _send(self, name: str, path: str, n_bytes: int) -> None:
         if n_bytes > self._settings.part_bytes:
-            self._client.upload(name, path)
-            meta = self._client.look(name)
-            if meta is None or meta.n_bytes != n_bytes:
-                raise BucketFault("network", "the object was not put whole")
+            self._cleaning.outlive(name, lambda: self._send_parts(name, path, n_bytes))
             return
         data = Path(path).read_bytes()
         if not self._client.add(name, data) and not self._is_there(name, n_bytes):
-            self._client.write(name, data)
+            self._cleaning.outlive(name, lambda: self._client.write(name, data))
+
+    def _send_parts(self, name: str, path: str, n_bytes: int) -> None:
+        self._client.upload(name, path)
+        meta = self._client.look(name)
+        if meta is None or meta.n_bytes != n_bytes:
+            raise BucketFault("network", "the object was not put whole")
 
     def _is_there(self, name: str, n_bytes: int) -> bool:
         """Is it there, whole, and too young for a sweep? Putting it again makes it young."""
         meta = self._client.look(name)
-        return meta is not None and meta.n_bytes == n_bytes and not _is_old(meta)
+        return meta is not None and meta.n_bytes == n_bytes and is_young(meta)
 
     def object_size(self, digest: str) -> int | None:
         """The size of an object in bytes, None if it is absent."""
@@ -235,8 +251,8 @@ class BucketStore:
         return iter(sorted(filter(_is_record, names)))
 
     def _all_names(self) -> Iterator[str]:
-        folders, names = self._client.children()
-        yield from (name for name in names if name not in OWN_FOLDERS)
+        folders, entries = self._client.children()
+        yield from (entry.name for entry in entries if entry.name not in OWN_FOLDERS)
         for folder in folders:
             if folder not in OWN_FOLDERS:
                 yield from self._client.names(folder)
@@ -247,6 +263,49 @@ class BucketStore:
         with self._explained("delete a record", name, writes=True):
             fault_point("bucket.record.before_delete")
             self._client.delete(name)
+
+    # Cleaning up
+
+    def reuse_record(self, name: str) -> bytes | None:
+        """The bytes of a record that is young from now on, None if there is none."""
+        check_record_name(name)
+        with self._explained("read a record", name):
+            return self._cleaning.reuse(name)
+
+    @property
+    def n_at_once(self) -> int:
+        """So many that a bucket far away isn't waited for one by one."""
+        return N_AT_ONCE
+
+    def clock(self) -> float:
+        """The bucket's time."""
+        with self._explained("ask for the bucket's time", "leases"):
+            return self._cleaning.clock()
+
+    def list_entries(self, folder: str = "") -> Iterator[Entry]:
+        """All objects, or everything else that was given to the store."""
+        if folder not in ("", "objects"):
+            check_name(folder)
+        with self._explained("list what is in the store", folder or "store.json"):
+            return iter(self._cleaning.entries(folder))
+
+    def list_leftovers(self) -> Iterator[Entry]:
+        """Leases of holders that may be gone, and what this machine keeps near that is used no more."""
+        with self._explained("list leases", "leases"):
+            leases = self._client.entries("leases")
+        yield from leases
+        yield from self._near.list_leftovers()
+
+    def remove_older(self, names: Sequence[str], before: float) -> list[str]:
+        """Remove those of the named entries that were last changed before a time."""
+        near = [name for name in names if name.startswith(("scratch/", "cache/"))]
+        removed = self._near.remove_older(near, before) if near else []
+        with self._explained("remove what is old", "objects", writes=True):
+            return removed + self._cleaning.remove_older([name for name in names if name not in set(near)], before)
+
+    def recover(self) -> None:
+        """Nothing: what is removed here is removed in one step. Near there may be something to put back."""
+        self._near.recover()
 
     # Streams, scratch space, leases
 
@@ -289,8 +348,10 @@ class BucketStore:
 
     # Opening, and errors
 
-    def _open(self) -> bytes:
+    def _open(self, make: bool) -> bytes:
         found = self._client.read("store.json")
+        if found is None and not make:
+            raise NoStoreError("There is no store", where=self.url, hint="run a pipeline first")
         if found is None:
             self._client.create("store.json", new_marker())
             found = self._client.read("store.json")
@@ -319,10 +380,6 @@ def _open_stream(store: BucketStore, name: str) -> BucketStream:
 
 def _object_name(digest: str) -> str:
     return f"objects/{digest[:2]}/{digest}"
-
-
-def _is_old(meta: Meta) -> bool:
-    return meta.modified < time.time() - REFRESH_SECONDS
 
 
 def _is_record(name: str) -> bool:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from headrace.core.errors import StoreError
 from headrace.stores.bucket_fault import BucketFault, fault_of
 from headrace.stores.bucket_place import BucketPlace, endpoint, profile_settings
+from headrace.stores.protocol import Entry
 
 if TYPE_CHECKING:
     from headrace.stores.bucket_agent import Agent
@@ -30,6 +31,7 @@ _SMALLEST_PART_BYTES = 5 << 20
 _MOST_TORN = 3
 _MOST_PARTS = 9000  # S3 takes 10,000
 _N_AT_ONCE = 4
+_PAGE = 1000
 _TAG = "headrace-writer"
 _DIGEST = "headrace-sha256"
 
@@ -125,18 +127,26 @@ class BucketClient:
         n_bytes: int | None = self._request("download_here", name, path)
         return n_bytes
 
+    def entries(self, folder: str) -> list[Entry]:
+        """All entries below a folder, in no order."""
+        return list(self._request("entries_here", folder))
+
     def names(self, folder: str) -> list[str]:
         """The names of all entries below a folder, in no order."""
-        return list(self._request("names_here", folder))
+        return [entry.name for entry in self.entries(folder)]
 
-    def children(self) -> tuple[list[str], list[str]]:
-        """The names of the folders and of the entries at the top."""
-        folders, names = self._request("children_here")
-        return folders, names
+    def children(self) -> tuple[list[str], list[Entry]]:
+        """The names of the folders at the top, and the entries there."""
+        folders, entries = self._request("children_here")
+        return folders, entries
 
     def delete(self, name: str) -> None:
         """Remove an entry, if it is there."""
         self._request("delete_here", name)
+
+    def delete_once(self, name: str) -> None:
+        """Remove an entry, by one request alone: a second could remove what was put there since."""
+        self._request("delete_once_here", name)
 
     def _request(self, method: str, *args: object) -> Any:
         if _first_user() == os.getpid():
@@ -346,33 +356,38 @@ class BucketClient:
         with ThreadPoolExecutor(_N_AT_ONCE) as pool:
             list(pool.map(part, range(0, n_bytes, part_bytes)))
 
-    def names_here(self, folder: str) -> list[str]:
-        """See `names`."""
+    def entries_here(self, folder: str) -> list[Entry]:
+        """See `entries`."""
         prefix, bucket, each = self.place.key(folder), self._bucket, self._library.list
 
-        def once() -> list[str]:
-            return self._ask(lambda: [meta["path"] for page in each(bucket, prefix=prefix) for meta in page])
+        def once() -> list[Entry]:
+            pages = each(bucket, prefix=prefix, chunk_size=_PAGE)
+            return self._ask(lambda: [self._entry(meta) for page in pages for meta in page])
 
-        return self._without_prefix(self._patiently(once))
+        return self._patiently(once)
 
-    def children_here(self) -> tuple[list[str], list[str]]:
+    def children_here(self) -> tuple[list[str], list[Entry]]:
         """See `children`."""
         bucket, each = self._bucket, self._library.list_with_delimiter
         prefix = self.place.prefix or None
         found = self._patiently(lambda: self._ask(lambda: each(bucket, prefix)))
-        return (
-            self._without_prefix(found["common_prefixes"]),
-            self._without_prefix([meta["path"] for meta in found["objects"]]),
-        )
+        return [self._name(key) for key in found["common_prefixes"]], [self._entry(meta) for meta in found["objects"]]
 
-    def _without_prefix(self, keys: list[str]) -> list[str]:
-        start = f"{self.place.prefix}/" if self.place.prefix else ""
-        return [key.removeprefix(start) for key in keys]
+    def _entry(self, meta: Any) -> Entry:
+        return Entry(self._name(meta["path"]), meta["size"], meta["last_modified"].timestamp())
+
+    def _name(self, key: str) -> str:
+        return key.removeprefix(f"{self.place.prefix}/") if self.place.prefix else key
 
     def delete_here(self, name: str) -> None:
         """See `delete`."""
         key, bucket, delete = self.place.key(name), self._bucket, self._library.delete
         _or_none(lambda: self._patiently(lambda: self._ask(lambda: delete(bucket, key))))
+
+    def delete_once_here(self, name: str) -> None:
+        """See `delete_once`."""
+        key, bucket, delete = self.place.key(name), self._bucket, self._library.delete
+        _or_none(lambda: self._ask(lambda: delete(bucket, key)))
 
 
 def _or_none(what: Callable[[], _Result]) -> _Result | None:

@@ -137,13 +137,13 @@ class Leases:
         return None if meta is None else Found(b"", meta)
 
     def _is_free(self, found: Found, note: dict[str, Any]) -> bool:
-        if _is_dead(str(note.get("owner", ""))):
+        if is_dead(str(note.get("owner", ""))):
             return True
         seconds = note.get("seconds")
         lasts = float(seconds) if isinstance(seconds, int | float) else self._seconds
-        return lasts == 0 or self._server_time() - found.meta.modified > lasts + _GRAIN_SECONDS
+        return lasts == 0 or self.server_time() - found.meta.modified > lasts + _GRAIN_SECONDS
 
-    def _server_time(self) -> float:
+    def server_time(self) -> float:
         """The bucket's time now, from an entry that was just written: as late as it can be told."""
         now = time.monotonic()
         clock = self._clock
@@ -178,7 +178,7 @@ def _read_note(data: bytes) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _is_dead(owner: str) -> bool:
+def is_dead(owner: str) -> bool:
     """Is this a process of this system that has ended?"""
     pid, _, rest = owner.partition("-")
     started, _, system = rest.partition("-")

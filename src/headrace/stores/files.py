@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 
 from headrace.core import faults
+
+_MOST_FOLDERS = 5
 
 
 def write_whole(fd: int, data: bytes, half_way_point: str) -> None:
@@ -22,25 +25,32 @@ def write_whole(fd: int, data: bytes, half_way_point: str) -> None:
 
 def read_whole(path: str) -> bytes:
     """The bytes of a small file."""
+    return read_with_info(path)[0]
+
+
+def read_with_info(path: str) -> tuple[bytes, os.stat_result]:
+    """The bytes of a small file, and what the system said of it before."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        size = os.fstat(fd).st_size
+        info = os.fstat(fd)
+        size = info.st_size
         # One more than there should be: an answer of exactly the size is then known to be all of it.
         data = os.read(fd, size + 1)
         while len(data) < size and (more := os.read(fd, size)):
             data += more
-        return data
+        return data, info
     finally:
         os.close(fd)
 
 
 def in_folder(put: Callable[[str, str], None], source: str, path: str) -> None:
-    """Rename or link to ``path``, making its folder if it is absent."""
-    try:
-        put(source, path)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        put(source, path)
+    """Rename or link to ``path``, making its folder if it is absent: again, if it was empty and cleaned away."""
+    for _ in range(_MOST_FOLDERS):
+        try:
+            return put(source, path)
+        except FileNotFoundError:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+    return put(source, path)
 
 
 def with_parent(make: Callable[[str], None], path: str) -> None:
@@ -68,12 +78,22 @@ def discard(path: str) -> None:
         return
 
 
-def refresh(path: str) -> None:
-    """Give a file today's stamp where that can be done."""
+REFRESH_SECONDS = 4 * 3600.0
+"""What is used again gets a new stamp if its last is older: who cleans up spares what is younger than thrice that."""
+
+
+def make_young(path: str, changed: float) -> bool:
+    """Give a file that was changed then today's stamp, if it's old. False where it's gone or another user's.
+
+    A stamp from the future is old too: it's not known how old, since the clock was wrong then or is now.
+    """
+    if 0 <= time.time() - changed < REFRESH_SECONDS:
+        return True
     try:
         os.utime(path)
-    except OSError:
-        return  # another user's object, or a read-only store: it keeps its stamp
+    except OSError as error:
+        return error.errno == errno.EROFS  # where nothing can be cleaned up either
+    return True
 
 
 def sync_one(path: str) -> None:

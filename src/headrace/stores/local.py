@@ -33,17 +33,19 @@ from headrace.stores.files import (
     discard,
     in_folder,
     make_folder,
+    make_young,
     read_whole,
-    refresh,
+    read_with_info,
     sync_one,
     with_parent,
     write_whole,
 )
 from headrace.stores.lease import FileLease, take_lease
+from headrace.stores.local_sweep import LocalCleaning
 from headrace.stores.marker import new_marker, salt_of
 from headrace.stores.names import OWN_FOLDERS, check_digest, check_name, check_record_name, check_stream_name
 from headrace.stores.protocol import StoredBlob
-from headrace.stores.scratch import FREE, claim, give_back, owner_name, sweep, system_tag
+from headrace.stores.scratch import FREE, claim, give_back, owner_name, sweep
 from headrace.stores.stream import AppendStream
 from headrace.stores.trouble import explain
 
@@ -66,6 +68,8 @@ FAULT_POINTS = (
     "store.record.before_sync",
     "store.record.before_delete",
     "store.object.before_drop",
+    "store.sweep.before_removal",
+    "store.sweep.moved",
     "store.lease.locked",
     "store.lease.before_unlock",
     "store.stream.before_write",
@@ -74,9 +78,6 @@ FAULT_POINTS = (
 
 RACY_SECONDS = 2.0
 """A file changed within this time may change again without its stamps showing it (the coarsest clock is FAT's)."""
-
-REFRESH_SECONDS = 6 * 3600.0
-"""An object added again gets a new stamp if its last is older: who cleans up spares what is young."""
 
 _ASIDE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
@@ -87,7 +88,7 @@ _CHUNK_BYTES = 1 << 20
 _Stamp = tuple[int, int, int, int]
 
 
-class LocalStore:
+class LocalStore(LocalCleaning):
     """The `headrace.stores.protocol.Store` of a folder.
 
     A record is put if absent by a hard link, which fails for all but one. Where the file system has no hard links (FAT,
@@ -100,11 +101,10 @@ class LocalStore:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self._root = os.path.abspath(root)
+        super().__init__(os.path.abspath(root))
         self._objects = f"{self._root}/objects"
         self._scratch = f"{self._root}/scratch"
         self._leases = f"{self._root}/leases"
-        self._system = system_tag()
         self._tag = ""
         self._numbers = count()
         self._pid = -1
@@ -173,6 +173,7 @@ class LocalStore:
         path = self._object_path(digest)
         if not self._is_there(path, blob.n_bytes):
             os.chmod(own, info.st_mode & 0o444)
+            os.utime(own)  # it may have been written long ago
             fault_point("store.file.before_rename")
             in_folder(os.rename, own, path)
             fault_point("store.file.after_rename")
@@ -210,11 +211,7 @@ class LocalStore:
             info = os.stat(path)
         except FileNotFoundError:
             return False
-        if info.st_size != n_bytes:
-            return False
-        if info.st_mtime < time.time() - REFRESH_SECONDS:
-            refresh(path)
-        return True
+        return info.st_size == n_bytes and make_young(path, info.st_mtime)
 
     def object_size(self, digest: str) -> int | None:
         """The size of an object in bytes, None if it is absent."""
@@ -369,6 +366,23 @@ class LocalStore:
         except OSError as error:
             raise explain(error, "read a record", path) from error
 
+    def reuse_record(self, name: str) -> bytes | None:
+        """The bytes of a record that is young from now on, None if there is none."""
+        check_record_name(name)
+        path = f"{self._root}/{name}"
+        try:
+            data, info = read_with_info(path)
+            if make_young(path, info.st_mtime):
+                return data
+            if os.access(path, os.F_OK):  # another user's: ours in its place is young
+                self.write_record(name, data)
+                return data
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise explain(error, "read a record", path) from error
+        return None
+
     def list_records(self, prefix: str = "") -> Iterator[str]:
         """The names of all records below a folder, sorted by code point."""
         if prefix:
@@ -407,6 +421,19 @@ class LocalStore:
         """Remove a record. Does nothing when there is none."""
         check_record_name(name)
         self._delete(f"{self._root}/{name}", "store.record.before_delete", "delete a record")
+
+    # Cleaning up
+
+    def clock(self) -> float:
+        """The time by the file system's clock, or by this machine's where nothing can be written."""
+        aside = self._new_aside()
+        try:
+            os.close(self._open_aside(aside, 0o600))
+            return os.stat(aside).st_mtime
+        except OSError:
+            return time.time()
+        finally:
+            discard(aside)
 
     # Streams, scratch space, leases
 

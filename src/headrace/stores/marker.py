@@ -8,6 +8,12 @@ import os
 from headrace.core.errors import StoreError
 
 FORMAT = 1
+
+
+class NoStoreError(StoreError):
+    """There is no store, and none was to be made."""
+
+
 _SALT_BYTES = 32
 
 

@@ -24,6 +24,15 @@ def check_record_name(name: str) -> None:
         raise StoreError(f"The name of a record must end in '.json', but got {name!r}")
 
 
+def is_record_name(name: str) -> bool:
+    """Is this the name of a record? What lies in a store's folder by accident may be named otherwise."""
+    try:
+        check_record_name(name)
+    except StoreError:
+        return False
+    return True
+
+
 def check_stream_name(name: str) -> None:
     """Let the name of a stream pass, raise `StoreError` for all others."""
     check_name(name)

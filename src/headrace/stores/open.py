@@ -6,6 +6,7 @@ from pathlib import Path
 
 from headrace.core.errors import StoreError
 from headrace.stores.local import LocalStore
+from headrace.stores.marker import NoStoreError
 from headrace.stores.protocol import Store
 
 _HINT = (
@@ -20,16 +21,35 @@ def open_store(url: str | Path) -> Store:
     ``~`` stands for the home folder. ``gs://`` and ``az://`` go the way of ``s3://`` and are untested. Raises
     `StoreError` for an empty path and for any other scheme, and what opening the store raises.
     """
-    text = str(url)
-    if isinstance(url, str) and url.partition("://")[0].lower() in _BUCKETS and "://" in url:
+    if _is_bucket(url):
         from headrace.stores.bucket import BucketStore
 
-        return BucketStore(url)
-    if isinstance(url, str) and "://" in url:
-        text = _path_of(url)
+        return BucketStore(str(url))
+    return LocalStore(_folder(url))
+
+
+def find_store(url: str | Path) -> Store | None:
+    """Open the store that is there, as `open_store` does; None, and nothing made, where there is none."""
+    if _is_bucket(url):
+        from headrace.stores.bucket import BucketStore
+
+        try:
+            return BucketStore(str(url), make=False)
+        except NoStoreError:
+            return None
+    folder = _folder(url)
+    return LocalStore(folder) if Path(folder, "store.json").is_file() else None
+
+
+def _is_bucket(url: str | Path) -> bool:
+    return isinstance(url, str) and "://" in url and url.partition("://")[0].lower() in _BUCKETS
+
+
+def _folder(url: str | Path) -> Path:
+    text = _path_of(url) if isinstance(url, str) and "://" in url else str(url)
     if not text.strip():
         raise StoreError("The store's path is empty", hint=_HINT)
-    return LocalStore(Path(text).expanduser())
+    return Path(text).expanduser()
 
 
 def _path_of(url: str) -> str:

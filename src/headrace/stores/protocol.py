@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,18 @@ class StoredBlob(NamedTuple):
 
     digest: str
     n_bytes: int
+
+
+class Entry(NamedTuple):
+    """Something that a store keeps: an object, a record, a stream or a part of one.
+
+    ``name`` is where it is in the store (``objects/ab/abcdef…``, ``runs/r1/run.json``). ``changed`` is when it was
+    written or last used, in seconds since 1970 by the store's own clock (see `Store.clock`), not by this machine's.
+    """
+
+    name: str
+    n_bytes: int
+    changed: float
 
 
 class Lease(Protocol):
@@ -95,7 +107,7 @@ class Store(Protocol):
         """
 
     def add_bytes(self, data: bytes) -> StoredBlob:
-        """Add an object. Where one of that digest and size is there already, nothing is written.
+        """Add an object. Where one of that digest and size is there already, it becomes young again (`Entry.changed`).
 
         An object of that digest whose size is wrong is replaced.
         """
@@ -141,6 +153,15 @@ class Store(Protocol):
     def read_record(self, name: str) -> bytes | None:
         """The bytes of a record, None if there is none."""
 
+    def reuse_record(self, name: str) -> bytes | None:
+        """The bytes of a record, None if there is none; and nobody who cleans up holds it for unused from now on.
+
+        For whoever goes on to use what the record names. Where it has not been written or reused for some hours, its
+        `Entry.changed` becomes now; after that, and before that alone, `remove_older` may have removed it. Cheap: a
+        record that is young is only read. In a store that may not be written it is only read, too. A line's end may
+        come or go behind the record's JSON.
+        """
+
     def list_records(self, prefix: str = "") -> Iterator[str]:
         """The names of all records below the folder ``prefix`` (``runs/r1``; all with ``""``), sorted by code point.
 
@@ -160,6 +181,35 @@ class Store(Protocol):
 
     def stream_path(self, name: str) -> Path:
         """Where a stream's bytes are, for reading and following. It may not exist yet."""
+
+    # Cleaning up. `headrace.engine.gc` decides what goes; a store knows how old things are, and removes them safely.
+
+    @property
+    def n_at_once(self) -> int:
+        """How many requests are worth having under way at once: 1 where each takes microseconds."""
+
+    def clock(self) -> float:
+        """The time by the clock that stamps entries: the file system's or the bucket's. In seconds since 1970."""
+
+    def list_entries(self, folder: str = "") -> Iterator[Entry]:
+        """All objects (with ``"objects"``), or all else that was given to the store, below a folder if one is named.
+
+        In no order. What is written or removed meanwhile may be seen or not; what was there before and stays is seen.
+        """
+
+    def list_leftovers(self) -> Iterator[Entry]:
+        """What writers that are gone, or of whom nobody here can say, left in the store's own places."""
+
+    def remove_older(self, names: Sequence[str], before: float) -> list[str]:
+        """Remove those of the named entries that were last changed before a time. Returns the names of the removed.
+
+        The age is looked at in the same instant: an object that somebody adds again, or a record that somebody reuses,
+        stays, or is found absent by them. Killed half-way it leaves each entry there, or absent, or (for an instant
+        that few are killed in) where the next `recover` finds it.
+        """
+
+    def recover(self) -> None:
+        """Put back what was in the middle of `remove_older` when its process was killed."""
 
     def scratch(self) -> AbstractContextManager[Path]:
         """A fresh, empty folder from which `add_file` needs no copy. It is removed at the end, with what is in it.

@@ -73,12 +73,24 @@ def sweep(folder: str, system: str) -> None:
 
 
 def _is_dead(owner: str, system: str) -> bool:
+    return _is_ours(owner, system) and not _lives(owner)
+
+
+def belongs_to_the_living(name: str, system: str) -> bool:
+    """Is this something of a process of this system that lives?"""
+    owner = name.rsplit("-", 2)[0]
+    return _is_ours(owner, system) and _lives(owner)
+
+
+def _is_ours(owner: str, system: str) -> bool:
     pid, _, rest = owner.partition("-")
-    started, _, owner_system = rest.partition("-")
-    if owner_system != system or not pid.isdecimal():
-        return False
+    return rest.partition("-")[2] == system and pid.isdecimal()
+
+
+def _lives(owner: str) -> bool:
+    pid, started = owner.split("-")[:2]
     now = start_time(int(pid))
-    return now is None or (now != started and "?" not in (now, started))
+    return now is not None and (now == started or "?" in (now, started))
 
 
 def claim(folder: str, free: str) -> bool:

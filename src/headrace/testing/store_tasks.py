@@ -250,6 +250,9 @@ def write_everything(store: Store) -> None:
     store.create_record("runs/r1/extra.json", b"{}")
     store.delete_record("runs/r1/extra.json")
     store.drop_object(store.add_bytes(b"to be dropped").digest)
+    store.recover()
+    swept = store.add_bytes(b"to be swept").digest
+    store.remove_older([f"objects/{swept[:2]}/{swept}"], store.clock() + 60)
 
 
 WRITTEN_EVERYTHING = (3, 3)
@@ -259,6 +262,12 @@ WRITTEN_EVERYTHING = (3, 3)
 def write_all(open_store: Open, ready: Ready) -> None:
     """Run `write_everything`, to be struck in the middle."""
     write_everything(open_store())
+
+
+def remove_all(open_store: Open, ready: Ready, names: list[str]) -> list[str]:
+    """Remove entries, whatever their age."""
+    store = open_store()
+    return store.remove_older(names, store.clock() + 60)
 
 
 def fill_disk(open_store: Open, ready: Ready, folder: str) -> list[str]:
@@ -387,6 +396,7 @@ _TASKS: tuple[Callable[..., Any], ...] = (
     fork_in_scratch,
     big_object,
     write_all,
+    remove_all,
     fill_disk,
     use_read_only,
     make_on_read_only,

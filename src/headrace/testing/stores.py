@@ -5,6 +5,7 @@ A store's own tests make a class of it, which pytest then collects::
     class TestBucketStore(StoreContract):
         def make_store(self, folder): return BucketStore(...)
         def damage(self, store, digest, data): ...
+        def make_old(self, store, name, changed): ...
 
 Each case is a method ``test_…`` of a path to an empty folder, and can be called without pytest too.
 `StoreContract.cases` names them all, so that a suite can prove that none was lost.
@@ -28,8 +29,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from headrace.core.errors import DamagedObjectError, StoreError, StoreFullError
-from headrace.stores.protocol import Store, StoredBlob
+from headrace.stores.protocol import Store
 from headrace.testing.faults import fault_environment, fault_here
+from headrace.testing.store_cleaning import ABSENT, CleaningCases, in_scratch
 from headrace.testing.store_tasks import WRITTEN_EVERYTHING, Child, write_everything
 from headrace.testing.whole import WholeStore, check_whole
 
@@ -48,11 +50,10 @@ _GOOD_NAMES = (
     f"runs/{'x' * 250}.json",
 )  # fmt: skip
 _BAD_DIGESTS = ("", "ab", "../../../etc/passwd", "a" * 63, "a" * 65, "../" + "a" * 61, "a" * 32 + "/" + "b" * 31)
-_ABSENT = sha256(b"never added").hexdigest()
 
 
-class StoreContract:
-    """What is true of every `Store`. Implement `make_store` and `damage`.
+class StoreContract(CleaningCases):
+    """What is true of every `Store`. Implement `make_store`, `damage` and `make_old`.
 
     The cases about full and read-only disks mount a small tmpfs over the store's folder, in a mount namespace of their
     own, and are skipped with the reason where that isn't permitted.
@@ -94,7 +95,7 @@ class StoreContract:
 
     def test_file_is_taken_over(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path / "store")
-        inside = _in_scratch(store, b"moved", store.add_file)
+        inside = in_scratch(store, b"moved", store.add_file)
         outside = tmp_path / "outside.bin"
         outside.write_bytes(b"from elsewhere")
         outside.chmod(0o600)
@@ -148,10 +149,10 @@ class StoreContract:
 
     def test_absent_object(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
-        assert store.object_size(_ABSENT) is None
+        assert store.object_size(ABSENT) is None
         for read in (store.read_object, store.open_object):
-            assert _damage_text(read, _ABSENT).startswith(f"Object {_ABSENT[:12]} is absent (")
-        store.drop_object(_ABSENT)
+            assert _damage_text(read, ABSENT).startswith(f"Object {ABSENT[:12]} is absent (")
+        store.drop_object(ABSENT)
 
     def test_damaged_object_is_found_at_each_read(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
@@ -182,7 +183,7 @@ class StoreContract:
 
     def test_object_of_the_wrong_size_is_replaced(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
-        for add in (store.add_bytes, lambda data: _in_scratch(store, data, store.add_file)):
+        for add in (store.add_bytes, lambda data: in_scratch(store, data, store.add_file)):
             digest = store.add_bytes(b"good bytes").digest
             self.damage(store, digest, b"good")
             assert add(b"good bytes").digest == digest
@@ -563,12 +564,6 @@ def _skip(reason: str) -> None:
     import pytest
 
     pytest.skip(reason)
-
-
-def _in_scratch(store: Store, data: bytes, use: Callable[[Path], StoredBlob]) -> StoredBlob:
-    with store.scratch() as folder:
-        (folder / "file").write_bytes(data)
-        return use(folder / "file")
 
 
 def _error(kind: type[StoreError], use: Callable[..., object], *args: object, **options: object) -> str:

@@ -36,7 +36,9 @@ def check_whole(store: Store) -> WholeStore:
     findings = [*_bad_objects(store, objects), *_bad_records(store, records)]
     if isinstance(store, LocalStore):
         # Opening sweeps what the dead left: what stays after that would stay for good.
-        findings += _strays(LocalStore(store.root).root)
+        again = LocalStore(store.root)
+        again.recover()
+        findings += _strays(again.root)
     if findings:
         shown = "\n".join(findings[:_MOST_SHOWN])
         raise AssertionError(f"The store at {store.url} isn't whole, {len(findings)} findings:\n{shown}")

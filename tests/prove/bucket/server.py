@@ -9,6 +9,7 @@ body broke off half-way, which S3 refuses: such a one is refused here too.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -16,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,27 @@ def make_bucket(port: int, name: str) -> None:
     connection.close()
 
 
+def make_old(endpoint: str, key: str, changed: float) -> None:
+    """Have the server say that an entry was last changed then, in seconds since 1970."""
+    connection = HTTPConnection(endpoint.removeprefix("http://"), timeout=20)
+    connection.request("POST", f"/{_AGING}", body=json.dumps([BUCKET, key, changed]))
+    response = connection.getresponse()
+    assert response.status == 200, response.read()
+    connection.close()
+
+
+_AGING = "make-an-entry-old"
+
+
+def _make_old(bucket: str, key: str, changed: float) -> None:
+    """In the server's process: moto keeps its keys in memory."""
+    from moto.s3.models import s3_backends
+
+    backends = [backend for by_region in s3_backends.values() for backend in by_region.values()]
+    (found,) = {id(b.buckets[bucket]): b.buckets[bucket].keys[key] for b in backends if bucket in b.buckets}.values()
+    found.last_modified = datetime.fromtimestamp(changed, UTC).replace(tzinfo=None)
+
+
 def main() -> None:
     """Serve until the standard input is closed."""
     from moto.server import DomainDispatcherApplication, create_backend_app
@@ -118,6 +141,10 @@ def one_at_a_time(app: Application) -> Application:
             body += more
         if len(body) < expected:
             start("400 Bad Request", [("Content-Length", "0"), ("Connection", "close")])
+            return [b""]
+        if environ["PATH_INFO"] == f"/{_AGING}":
+            _make_old(*json.loads(body))
+            start("200 OK", [("Content-Length", "0")])
             return [b""]
         environ["wsgi.input"] = io.BytesIO(body)
         with lock:
