@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.core.secret import Secret
     from headrace.core.step import Resources, Step, step
     from headrace.engine.run import RunOptions, RunResult, run, trace
+    from headrace.engine.selection import Selection
     from headrace.formats.protocol import Pickle, StoredAs
     from headrace.formats.table import Table
 
@@ -33,6 +34,7 @@ _HOMES = {
     "RunOutcome": "headrace.core.outcome",
     "RunResult": "headrace.engine.run",
     "Secret": "headrace.core.secret",
+    "Selection": "headrace.engine.selection",
     "Step": "headrace.core.step",
     "StoredAs": "headrace.formats.protocol",
     "Table": "headrace.formats.table",
@@ -61,6 +63,7 @@ __all__ = [
     "RunOutcome",
     "RunResult",
     "Secret",
+    "Selection",
     "Step",
     "StoredAs",
     "Table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -229,6 +230,45 @@ def test_a_back_fill_goes_on_after_a_failure_and_again_where_it_failed(days: Day
         ("2026-01-02", "succeeded"),
         ("2026-01-03", "succeeded"),
     ]
+
+
+def test_a_back_fill_that_was_killed_goes_on(days: Days) -> None:
+    days.project.write("days.py", FLOW.replace("@step(cache=False)", "@step"))
+    words = [*days.words("past", "x")[:-2], "--dates", "2026-01-01..2026-01-03"]
+    (days.folder / "hold-2026-01-02-0").write_text("")
+    with days.project.start(*words, env=days.env) as process:
+        days.await_file("began-2026-01-02-0")
+        process.kill()
+        process.communicate(timeout=60)
+    days.free("2026-01-02")
+    done = days.headrace(*words, "--json")
+
+    assert done.code == 0
+    assert [(day["outcome"], day["counts"]) for day in done.json["dates"]] == [
+        ("succeeded", {"cached": 1}),
+        ("succeeded", {"succeeded": 1}),
+        ("succeeded", {"succeeded": 1}),
+    ]
+    table = days.headrace("runs").out.splitlines()
+    assert re.split(r" {2,}", table[0])[:3] == ["run", "pipeline", "date"]
+    assert [re.split(r" {2,}", line)[2] for line in table[1:4]] == ["2026-01-03", "2026-01-02", "2026-01-01"]
+    assert table[-1] == "what ended without a word was killed, or its machine: headrace cancel RUN marks it as ended"
+
+
+def test_a_date_stays_with_its_run(days: Days) -> None:
+    """A run that is resumed, and the nodes of a run that are executed one by one, are for the date that was given."""
+    (days.folder / "break-2026-01-02").write_text("")
+    assert days.run("daily", "2026-01-02").code == 1
+    (days.folder / "break-2026-01-02").unlink()
+    resumed = days.headrace("resume", "--json")
+    words = ["days.py:daily", "-p", f"folder={days.folder}", "--run", "r-1", "--date", "2026-01-05"]
+    executed = days.headrace("exec", "work", *words)
+
+    assert resumed.code == 0
+    assert days.headrace("show", resumed.json["run"], "--json").json["date"] == "2026-01-02"
+    assert executed.code == 0
+    assert days.headrace("show", "r-1", "--json").json["date"] == "2026-01-05"
+    assert (days.folder / "began-2026-01-05-0").exists()
 
 
 def test_a_back_fill_stops_where_the_rest_depends_on_it(days: Days) -> None:

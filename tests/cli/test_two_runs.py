@@ -196,3 +196,11 @@ def test_what_cannot_be_meant(
     assert done.code == 2
     assert message in done.err
     assert hint in done.err
+
+
+def test_a_long_list_counts_by_its_length(shop: Shop, here: Any) -> None:
+    a = shop.run()
+    shop.project.write("prices.txt", " ".join(["20"] * 40))
+    read = next(step for step in here("show", a, shop.run(), "--json").json["steps"] if step["node"] == "read")
+
+    assert read["metrics"] == [{"name": "len(value)", "a": 3, "b": 40}]

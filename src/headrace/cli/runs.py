@@ -24,7 +24,7 @@ def main(given: Sequence[str]) -> int:
     add_json(parser)
     arguments = parser.read(given)
     from headrace.cli.places import open_existing_store
-    from headrace.engine.view import known_runs
+    from headrace.engine.view import ENDED_WITHOUT_A_WORD, known_runs
 
     store = open_existing_store(arguments.store)
     ids = known_runs(store)
@@ -35,9 +35,15 @@ def main(given: Sequence[str]) -> int:
     if not found:
         print("no runs yet")  # noqa: T201
         return 0
-    head = ("run", "pipeline", "outcome", "started (UTC)", "took", "steps")
-    for line in table([_row(item) for item in found], head):
+    head: tuple[str, ...] = ("run", "pipeline", "outcome", "started (UTC)", "took", "steps")
+    rows = [_row(item) for item in found]
+    if any(item["date"] for item in found):
+        head = (*head[:2], "date", *head[2:])
+        rows = [(*row[:2], item["date"] or "", *row[2:]) for row, item in zip(rows, found, strict=True)]
+    for line in table(rows, head):
         print(line)  # noqa: T201
+    if any(item["outcome"] == ENDED_WITHOUT_A_WORD for item in found):
+        print("what ended without a word was killed, or its machine: headrace cancel RUN marks it as ended")  # noqa: T201
     if len(ids) > len(found):
         print(f"and {len(ids) - len(found)} older: --limit {len(ids)}")  # noqa: T201
     return 0
@@ -70,7 +76,7 @@ def _described(store: Store, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _row(item: dict[str, Any]) -> Sequence[str]:
+def _row(item: dict[str, Any]) -> tuple[str, ...]:
     seconds = "" if item["seconds"] is None else duration(item["seconds"])
     counts = counts_text(item["counts"])
     return item["run"], item["pipeline"], item["outcome"], moment(item["started"]), seconds, counts

@@ -28,6 +28,7 @@ CATEGORIES = {
     "format": "environment",
 }
 """What the kinds of causes are about, as a comparison groups them."""
+MOST_ITEMS_COMPARED = 10
 NOTABLE_RATIO = 1.5
 NOTABLE_SECONDS = 0.5
 
@@ -146,7 +147,7 @@ class Comparison:
                 causes = tuple(differences(a, self.a.codes, b, self.b.codes, planned))
             causes += tuple(read_causes(a.discovered, b.discovered))
         numbers = [_numbers(view, result) for view, result in ((self.a, a), (self.b, b))]
-        metrics = tuple(_unequal(*numbers)) if a and b and a.outputs and b.outputs else ()
+        metrics = tuple(_metrics(*numbers)) if a and b and a.outputs and b.outputs else ()
         return StepComparison(node, a, b, causes, metrics)
 
     def to_json(self) -> dict[str, Json]:
@@ -195,6 +196,14 @@ def _unequal(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Pair]:
             yield Pair(name, a.get(name), b.get(name))
 
 
+def _metrics(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Pair]:
+    """The numbers that differ; of lists of different lengths the length alone."""
+    pairs = list(_unequal(a, b))
+    lengths = [pair.name.removeprefix("len(").removesuffix(")") for pair in pairs if pair.name.startswith("len(")]
+    begins = tuple(f"{'' if place == 'value' else place}[" for place in lengths)
+    yield from (pair for pair in pairs if not pair.name.startswith(begins))
+
+
 def _numbers(view: RunView, result: NodeResult | None) -> dict[str, float | bool]:
     """The numbers in a step's small JSON outputs, by their place: ``metrics.auc``."""
     found: dict[str, float | bool] = {}
@@ -209,6 +218,9 @@ def _numbers(view: RunView, result: NodeResult | None) -> dict[str, float | bool
             if isinstance(item, dict):
                 waiting += [(f"{place}.{key}".lstrip("."), inner) for key, inner in reversed(item.items())]
             elif isinstance(item, list):
+                found[f"len({place or 'value'})"] = len(item)
+                if len(item) > MOST_ITEMS_COMPARED:
+                    continue  # a series, and no metrics
                 waiting += [(f"{place}[{index}]", inner) for index, inner in reversed([*enumerate(item)])]
             elif isinstance(item, int | float):
                 found[place or "value"] = item
