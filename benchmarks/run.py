@@ -1,6 +1,6 @@
 """Measure Headrace beside its peers and write RESULTS.md.
 
-Usage: run.py [--rounds N] [--only PART ...] [--output FILE]      parts: chains, hits, growth, start
+Usage: run.py [--rounds N] [--only PART ...] [--output FILE]      parts: chains, hits, growth, start, map
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from contenders import OURS, PEERS, long_chains
 from environments import HERE
+from map_items import Mapped, measure_maps
 from measure import MS, PerStep, Started, measure_chains, measure_commands, note, scratch_folder
 from start_up import commands_to_time
 
@@ -51,7 +52,19 @@ def start(n_rounds: int, folder: Path) -> str:
     return "## Start\n\n" + start_table(measured)
 
 
-PARTS: dict[str, Callable[[int, Path], str]] = {"chains": chains, "hits": hits, "growth": growth, "start": start}
+def maps(n_rounds: int, folder: Path) -> str:
+    """A step mapped over many items."""
+    kinds = [(what, n, what == "inline") for n in (1_000, 10_000) for what in ("inline", "default")]
+    return "## A step mapped over a list\n\n" + maps_table(measure_maps(kinds, n_rounds=n_rounds, folder=folder))
+
+
+PARTS: dict[str, Callable[[int, Path], str]] = {
+    "chains": chains,
+    "hits": hits,
+    "growth": growth,
+    "start": start,
+    "map": maps,
+}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -95,6 +108,23 @@ def start_table(measured: Sequence[Started]) -> str:
         for found in measured
     ]
     return table(["command", "median ms", "least", "most"], rows)
+
+
+def maps_table(measured: Sequence[Mapped]) -> str:
+    head = ["mode", "items", "ms an item", "least - most", "one item more: ms", "all found again: ms", "peak MB"]
+    rows = [
+        [
+            found.what,
+            f"{found.n_items:,}",
+            number(found.ms_an_item),
+            " - ".join(number(value) for value in found.spread_ms),
+            number(found.one_more_ms),
+            number(found.hits_ms),
+            number(found.peak_mb),
+        ]
+        for found in measured
+    ]
+    return table(head, rows)
 
 
 def output_of(*command: str) -> str:

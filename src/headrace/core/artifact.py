@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,11 +68,12 @@ class Artifact:
         Raises `StoreError` for a file outside the artifact: whoever can write to a shared store must not be able to
         have files written anywhere.
         """
-        files = tuple(StoredFile(path, digest, n_bytes) for path, digest, n_bytes in data["files"])
+        # Of a list of thousands each item has the same few names.
+        files = tuple(StoredFile(sys.intern(path), digest, n_bytes) for path, digest, n_bytes in data["files"])
         for file in files:
             if file.path.startswith("/") or ".." in file.path.split("/"):
                 raise StoreError(
                     f"A record names a file outside its artifact: {file.path!r}",
                     hint="the record is damaged or forged: delete it, and the step is executed again",
                 )
-        return cls(data["format"], data["version"], files, data["type"])
+        return cls(sys.intern(data["format"]), data["version"], files, sys.intern(data["type"]))

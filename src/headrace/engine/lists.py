@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.core.artifact import Artifact, StoredFile
-from headrace.formats.item_list import MANIFEST, item_folder, manifest, read_manifest
+from headrace.formats.item_list import MANIFEST, Kind, item_folder, manifest, read_manifest
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
@@ -24,13 +24,17 @@ def items_in(artifact: Artifact, store: Store) -> Iterator[Artifact]:
         yield Artifact.of(format_name, version, files.get(item_folder(index), ()), natural)
 
 
-def list_of(items: Sequence[Artifact], store: Store) -> Artifact:
+Member = tuple[Kind, tuple[StoredFile, ...]]
+"""An item's artifact, as little as there must be of each of many thousands: its kind, and its files."""
+
+
+def list_of(items: Sequence[Member], store: Store) -> Artifact:
     """One artifact that names those of its items; none of their bytes is copied."""
-    blob = store.add_bytes(manifest((item.format, item.version, item.type) for item in items))
+    blob = store.add_bytes(manifest(kind for kind, _ in items))
     files = [StoredFile(MANIFEST, blob.digest, blob.n_bytes)]
-    for index, item in enumerate(items):
+    for index, (_, own) in enumerate(items):
         folder = item_folder(index)
-        files.extend(StoredFile(f"{folder}/{file.path}", file.digest, file.n_bytes) for file in item.files)
+        files.extend(StoredFile(f"{folder}/{file.path}", file.digest, file.n_bytes) for file in own)
     return Artifact.of("list", 1, files, "builtins.list")
 
 
