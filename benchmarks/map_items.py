@@ -71,7 +71,7 @@ def measure_maps(kinds: Sequence[tuple[str, int, bool]], *, n_rounds: int, folde
 
 def _summed_up(what: str, n_items: int, rounds: Sequence[dict[str, Any]]) -> Mapped:
     def median(name: str) -> float:
-        return statistics.median(one[name] for one in rounds)
+        return float(statistics.median(one[name] for one in rounds))
 
     each = [one["computed_seconds"] * 1000 / n_items for one in rounds]
     return Mapped(
