@@ -324,3 +324,26 @@ def test_a_long_back_fill_and_what_cannot_be_one(bare: Any) -> None:
     assert "argument --date: not allowed with argument --dates" in both.err
     assert bad.code == 2
     assert "Parameter 'n' must be int" in bad.json["error"]["message"]
+
+
+def test_of_many_who_come_at_once_one_runs_for_a_date(anywhere: Days) -> None:
+    """They all begin at the same moment; who is admitted holds its place until all others have been told."""
+    days = anywhere
+    begun = [days.folder / f"began-2026-01-31-{n}" for n in range(4)]
+    for n in range(4):
+        (days.folder / f"hold-2026-01-31-{n}").write_text("")
+    processes = [days.project.start(*days.words("daily", "2026-01-31", n), env=days.env) for n in range(4)]
+    try:
+        deadline = time.monotonic() + 60
+        while sum(process.poll() is not None for process in processes) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        n_begun = sum(path.exists() for path in begun)
+    finally:
+        for n in range(4):
+            days.free("2026-01-31", n)
+        told = [process.communicate(timeout=60) for process in processes]
+
+    assert sorted(process.returncode for process in processes) == [0, 2, 2, 2], told
+    assert n_begun <= 1
+    assert sum(path.exists() for path in begun) == 1
