@@ -22,6 +22,7 @@ from headrace.formats.known import KNOWN_FORMATS
 PAGES = docs_code.pages()
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(docs_code.ROOT).as_posix())
 def test_the_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     n_blocks = sum(block.is_run for block in docs_code.blocks_of(page))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,17 @@ def test_the_pipeline_is_a_page() -> None:
     lines = (EXAMPLE / "churn" / "pipeline.py").read_text().splitlines()
     body = lines[next(i for i, line in enumerate(lines) if line.startswith("@pipeline")) :]
     assert len(body) < 80
+
+
+def test_it_is_a_project_as_init_makes_it(tmp_path: Path) -> None:
+    from headrace.templates.project import make_project
+
+    made = make_project(tmp_path / "churn", None)
+    theirs = {name for name in made.files if not name.startswith((".github/", "tests/"))}
+    assert {name for name in theirs if not (EXAMPLE / name).is_file()} == {"churn/steps.py"}
+    own, new = (tomllib.loads((folder / "pyproject.toml").read_text()) for folder in (EXAMPLE, made.folder))
+    for table in ("headrace", "hatch"):
+        assert own["tool"][table] == new["tool"][table]
+    assert own["build-system"] == new["build-system"]
+    rules = (made.folder / ".gitignore").read_text().splitlines()
+    assert set((EXAMPLE / ".gitignore").read_text().splitlines()) <= set(rules)

@@ -162,6 +162,8 @@ def test_columns_that_are_numbers_but_for_a_few_are_meant_to_be_numbers(tmp_path
     table = survey(written(tmp_path, frame))
     assert (table["fee"].kind, table["fee"].meant) == ("text", "number")
     assert (table["zip"].kind, table["zip"].meant) == ("text", None)
+    odd = pl.when(pl.int_range(300) < 5).then(pl.lit("00.00.0000")).otherwise(days(300).cast(pl.String))
+    assert survey(written(tmp_path, made(day=odd)))["day"].meant == "date"
     assert "fee is number but for a few values: those rows are set aside" in propose(table, "sold").notes
 
 

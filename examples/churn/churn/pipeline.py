@@ -30,7 +30,7 @@ from headrace.steps import (
 from headrace.steps.checks import read_checks
 from headrace.steps.rules import read_rules
 
-from .customers import CHECKS, CLEANING, DERIVED
+from .columns import CHECKS, CLEANING, DERIVED
 
 Entries = list[dict[str, Any]]
 """Checks or rules as a parameter file has them."""

@@ -124,7 +124,11 @@ def _chosen(proposal: Proposal, project: Project) -> Iterator[tuple[str, str, st
     for note in found.notes:
         yield "note", "-", note
     assert project.data is not None
-    yield "data", project.data.written, project.data.why + "; git ignores it"
+    yield (
+        "data",
+        project.data.written,
+        project.data.why + ("" if Path(project.data.written).is_absolute() else "; git ignores it"),
+    )
 
 
 def _next(project: Project) -> list[str]:

@@ -138,7 +138,7 @@ def _column_parts(found: Proposal) -> dict[str, str]:
         from headrace.steps.ingestion import MISSING
 
         spelled = literal((*MISSING, *found.table.missing))
-        missing = f'MISSING = {spelled}\n"""How a missing value is spelled; an empty one is always missing."""\n'
+        missing = f'\nMISSING = {spelled}\n"""How a missing value is spelled; an empty one is always missing."""\n'
     left_out = [(literal(name), plain(why)) for name, why in found.left_out.items()]
     said = '"""Columns that a model may not learn from."""'
     return {

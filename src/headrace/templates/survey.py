@@ -137,7 +137,8 @@ def _meant(rows: pl.DataFrame, name: str) -> Kind | None:
     for kind in kinds:
         read = _read_as(rows, name, kind)
         if n_present and MOSTLY <= (len(read) - read.null_count()) / n_present < 1:
-            return None if _looks_like_codes(rows[name]) else kind
+            is_code = kind in ("integer", "number") and _looks_like_codes(rows[name])
+            return None if is_code else kind
     return None
 
 

@@ -1,4 +1,4 @@
-"""What is known of the customer file: what must hold, how it is spelled, and what can be derived."""
+"""What is known of the customers' columns: what must hold, how they are spelled, and what can be derived."""
 
 from __future__ import annotations
 
