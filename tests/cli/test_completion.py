@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
@@ -57,14 +58,24 @@ def test_words(project: Path) -> None:
     assert offered("--completion", "") == ["bash", "zsh", "fish"]
 
 
-@pytest.mark.parametrize("word", WORDS)
-def test_every_option_of_every_word_is_offered(word: str) -> None:
-    parser = parser_of(import_module(WORDS[word][0]).main)
+def leaves(words: Mapping[str, tuple[str, ...]], *before: str) -> Iterator[tuple[str, ...]]:
+    """Every word that is done, with the group that it is in."""
+    for word, (module, *_) in words.items():
+        inner = getattr(import_module(module), "WORDS", None)
+        yield from leaves(inner, *before, word) if inner else [(*before, word)]
+
+
+@pytest.mark.parametrize("words", leaves(WORDS), ids=" ".join)  # type: ignore[arg-type]
+def test_every_option_of_every_word_is_offered(words: tuple[str, ...]) -> None:
+    module = import_module(WORDS[words[0]][0])
+    if len(words) > 1:
+        assert set(offered(words[0], "")) == {*module.WORDS, "--help"}
+        module = import_module(module.WORDS[words[1]][0])
+    parser = parser_of(module.main)
     said = parser.format_help()
-    found = offered(word, "-")
-    assert {"--help", "--store" if word != "init" else "--data"} <= set(found)
+    found = offered(*words, "-")
     assert set(found) == {action.option_strings[-1] for action in parser._actions if action.option_strings}
-    assert all(option in said for option in found)
+    assert {"--help"} < set(found) and all(option in said for option in found)
 
 
 def test_options_that_are_there_are_not_offered_again(project: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.resources import files
 from itertools import chain, pairwise
+from types import ModuleType
 
 from headrace.cli.main import WORDS
 from headrace.cli.parser import Parser, UsageError, parser_of
@@ -60,8 +61,18 @@ def candidates(words: list[str]) -> Candidates:
     elif before == ["--completion"]:
         yield from _fitting(((shell, "") for shell in SHELLS), current)
     elif before[0] in WORDS:
-        parser = parser_of(import_module(WORDS[before[0]][0]).main)
-        yield from _after_word(parser, before[1:], current)
+        yield from _after_word(import_module(WORDS[before[0]][0]), before[1:], current)
+
+
+def _after_word(module: ModuleType, before: Sequence[str], current: str) -> Candidates:
+    """Give what can follow a word: another one, where the word is a group of words, else what its parser takes."""
+    words: Mapping[str, tuple[str, str]] | None = getattr(module, "WORDS", None)
+    if words is None:
+        yield from _of_parser(parser_of(module.main), before, current)
+    elif not before:
+        yield from _fitting([*((name, summary) for name, (_, summary) in words.items()), ("--help", "")], current)
+    elif before[0] in words:
+        yield from _after_word(import_module(words[before[0]][0]), before[1:], current)
 
 
 def _rejoined(words: Sequence[str]) -> list[str]:
@@ -75,7 +86,7 @@ def _rejoined(words: Sequence[str]) -> list[str]:
     return joined
 
 
-def _after_word(parser: Parser, before: Sequence[str], current: str) -> Candidates:
+def _of_parser(parser: Parser, before: Sequence[str], current: str) -> Candidates:
     name, equals, value = current.partition("=")
     if equals and name in parser._option_string_actions:
         yield from _values(parser, before, parser._option_string_actions[name], 0, value)
