@@ -65,7 +65,7 @@ def leaves(words: Mapping[str, tuple[str, ...]], *before: str) -> Iterator[tuple
         yield from leaves(inner, *before, word) if inner else [(*before, word)]
 
 
-@pytest.mark.parametrize("words", leaves(WORDS), ids=" ".join)  # type: ignore[arg-type]
+@pytest.mark.parametrize("words", list(leaves(WORDS)), ids=" ".join)
 def test_every_option_of_every_word_is_offered(words: tuple[str, ...]) -> None:
     module = import_module(WORDS[words[0]][0])
     if len(words) > 1:
