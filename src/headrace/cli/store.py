@@ -7,6 +7,7 @@ from importlib import import_module
 
 WORDS: Mapping[str, tuple[str, str]] = {
     "gc": ("headrace.cli.store_gc", "remove runs, results and objects that nothing keeps"),
+    "check": ("headrace.cli.store_check", "read all of it, and say what is damaged or gone"),
 }
 
 USAGE = 2

@@ -26,7 +26,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -181,6 +181,18 @@ class BucketStore:
         return use()
 
     def _fetch(self, digest: str, n_bytes: int | None) -> None:
+        with self._downloaded(digest, n_bytes) as file:
+            self._near.add_file(file)
+
+    def check_object(self, digest: str) -> None:
+        """Fetch an object from the bucket and hold it against its digest. A copy that is near isn't asked."""
+        check_digest(digest)
+        with self._downloaded(digest, None):
+            pass
+
+    @contextmanager
+    def _downloaded(self, digest: str, n_bytes: int | None) -> Iterator[Path]:
+        """A scratch file with an object's bytes from the bucket, which are right."""
         name = _object_name(digest)
         where = f"{self.url}/{name}"
         problem = ""
@@ -191,11 +203,12 @@ class BucketStore:
                     n_found = self._client.download(name, str(file))
                 if n_found is None:
                     raise DamagedObjectError(digest, "absent", where=where)
-                blob = self._near.add_file(file)
-                if blob.digest == digest:
+                with file.open("rb") as stream:
+                    found = StoredBlob(file_digest(stream, "sha256").hexdigest(), n_found)
+                if found.digest == digest:
+                    yield file
                     return
-                self._near.drop_object(blob.digest)
-                problem = _problem(blob, n_bytes)
+                problem = _problem(found, n_bytes)
         raise DamagedObjectError(digest, problem, where=where)
 
     def drop_object(self, digest: str) -> None:

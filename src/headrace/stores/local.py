@@ -244,6 +244,11 @@ class LocalStore(LocalCleaning):
                 self._remember(digest, stamp, _stamp(os.fstat(file.fileno())), started)
         return data
 
+    def check_object(self, digest: str) -> None:
+        """Read an object and hold it against its digest, whatever was known of it."""
+        with self._object(digest) as (file, info):
+            self._compare(digest, file_digest(file, "sha256").hexdigest(), info, None)
+
     @contextmanager
     def _object(self, digest: str) -> Iterator[tuple[FileIO, os.stat_result]]:
         check_digest(digest)

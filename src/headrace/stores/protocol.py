@@ -129,6 +129,12 @@ class Store(Protocol):
     def read_object(self, digest: str, *, n_bytes: int | None = None) -> bytes:
         """The object's bytes, checked against the digest. Raises like `open_object`."""
 
+    def check_object(self, digest: str) -> None:
+        """Read an object where the store keeps it, no copy nor memory of it elsewhere, and hold it against its digest.
+
+        Raises `DamagedObjectError` like `open_object`. For who looks a whole store over: it's slow.
+        """
+
     def drop_object(self, digest: str) -> None:
         """Remove an object, so that it can be added again. Does nothing when it is absent.
 

@@ -173,6 +173,15 @@ class StoreContract(CleaningCases):
             assert store.read_object(digest) == good
             store.drop_object(digest)
 
+    def test_damage_is_found_where_a_copy_is_right(self, tmp_path: Path) -> None:
+        store = self.make_store(tmp_path)
+        digest = store.add_bytes(b"good bytes").digest
+        store.check_object(digest)
+        self.damage(store, digest, b"evil bytes")
+        assert "altered" in _damage_text(store.check_object, digest)
+        store.drop_object(digest)
+        assert "absent" in _damage_text(store.check_object, digest)
+
     def test_damage_after_a_check_is_found(self, tmp_path: Path) -> None:
         store = self.make_store(tmp_path)
         digest = store.add_bytes(b"good bytes").digest
