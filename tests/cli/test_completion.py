@@ -78,6 +78,12 @@ def test_every_option_of_every_word_is_offered(words: tuple[str, ...]) -> None:
     assert {"--help"} < set(found) and all(option in said for option in found)
 
 
+def test_words_of_a_group() -> None:
+    assert offered("store", "") == ["gc", "check", "doctor", "--help"]
+    assert offered("store", "gc", "--dry") == ["--dry-run"]
+    assert "--repair" in offered("store", "check", "-")
+
+
 def test_options_that_are_there_are_not_offered_again(project: Path) -> None:
     assert "--json" not in offered("show", "--json", "--")
     assert {"--report", "--save", "--plan"} & set(offered("show", "--plan", "--")) == set()

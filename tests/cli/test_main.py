@@ -59,6 +59,11 @@ def test_each_word_has_help(word: str, capsys: pytest.CaptureFixture[str]) -> No
         (["runs", "--limit", "x"], "a whole number of 1 or more is needed, but got 'x'", "headrace runs --help"),
         (["run", "-p", "least"], "-p takes KEY=VALUE, but got 'least'.", "as in -p least=100"),
         (["run", "-p", "=3"], "-p takes KEY=VALUE, but got '=3'.", "as in -p rows=100"),
+        (["store", "chek"], "headrace store has no word 'chek'.", "did you mean 'check'?"),
+        (["store", "--store", "x", "gc"], "headrace store: its word comes first.", "headrace store --help"),
+        (["store"], "the following arguments are required: WORD", "headrace store --help"),
+        (["store", "gc", "--keep", "x"], "a number, a time such as 7d, or a run's id is needed", "headrace store gc"),
+        (["store", "gc", "--grace", "5"], "a time such as 36h or 7d is needed, but got '5'", "headrace store gc"),
         (["exec", "clean"], "the following arguments are required: --run", "headrace exec --help"),
     ],
 )
