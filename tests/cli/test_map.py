@@ -140,3 +140,16 @@ def test_a_task_with_an_item_that_fails(mapped: Any) -> None:
     assert wrong.code == 2
     assert "'3-7' names no items" in wrong.err
     assert no_map.code == 2
+
+
+def test_the_plan_and_the_report_tell_of_a_map(mapped: Any) -> None:
+    mapped.write("mapped.py", MAPPED.replace("max_tasks=3", "max_tasks=3, on_failure='continue'"))
+    done = mapped.headrace("run", "mapped.py", "-p", "bad=2")
+    plan = mapped.headrace("show", "--plan")
+    page = (mapped.folder / ".headrace/runs" / done.run_id / "report.html").read_text()
+
+    assert done.code == 0
+    assert "(7 items: 6 computed, 0 hits; 1 failed and left out)" in done.out
+    assert "double = double(x=each of numbers, bad=2) in at most 3 tasks, on failure continue" in plan.out
+    assert "7 items: 1 failed, 6 succeeded" in page
+    assert "<code>[2] 2</code> failed: ValueError: no 2" in page

@@ -213,6 +213,9 @@ def add(row: list[int], n: int, place: str) -> int:
 def most(found: Sequence[int]) -> int:
     return max(found)
 @step
+def heights(halves: list[Halves]) -> list[tuple[int, int]]:
+    return [(half.low.height, half.n) for half in halves]
+@step
 def rows(tables: Iterator[pl.DataFrame]) -> int:
     return sum(table.height for table in tables)
 @pipeline
@@ -223,13 +226,15 @@ def flow(sizes: list[int], place: str):
     halves = halve.map(parts(sizes), place)
     listed = inner(halves.low, place)
     sums = add.options(over=("row", "n")).map(listed, halves.n, place)
-    return {"listed": listed, "sums": sums, "most": most(sums), "rows": rows(halves.low)}
+    return {"listed": listed, "sums": sums, "most": most(sums), "rows": rows(halves.low),
+            "heights": heights(halves)}
 """
     )
     result = project.run({"sizes": [4, 6], "place": str(place)}, **mode)
     assert project.outcomes(result) == dict.fromkeys(
-        ["parts", "halve", "inner.values", "add", "most", "rows"], "succeeded"
+        ["parts", "halve", "inner.values", "add", "most", "rows", "heights"], "succeeded"
     )
+    assert result.load("heights") == [(2, 4), (3, 6)]
     assert result.load("listed") == [[0, 1], [0, 1, 2]]
     assert result.load("sums") == [5, 9]
     assert result.load("most") == 9

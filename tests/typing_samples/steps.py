@@ -97,6 +97,19 @@ def made(rate: float) -> Step[[int], float]:
     return times
 
 
+times_ten = made(10.0)
+
+
+def mapped(tables: list[Table]) -> None:
+    assert_type(split.map(tables, share=0.5), list[Split])
+    assert_type(times_ten.map([1, 2]), list[float])
+    assert_type(times_ten.map(n=[1, 2]), list[float])
+    times_ten.map([1], 2)  # type: ignore[call-overload]
+    split.options(max_tasks="x")  # type: ignore[arg-type]
+    split.options(on_failure="go on")  # type: ignore[arg-type]
+    ingest.options(over=["path", "rows"], max_tasks=5, on_failure="continue").map([Path("a")], [1])
+
+
 def misuse(table: Table, verdict: Verdict) -> None:
     ingest("data.csv")  # type: ignore[arg-type]
     ingest(Path("a"), row=5)  # type: ignore[call-arg]

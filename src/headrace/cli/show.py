@@ -229,9 +229,18 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
     """The plan's nodes in order, each as the call that it is."""
     yield f"plan {plan.digest[:12]} of {plan.pipeline!r}"
     for node in plan.nodes:
-        arguments = ", ".join(f"{name}={text(tree)}" for name, tree in node.arguments.items())
+        over = node.map.over if node.map else ()
+        each = {name: "each of " if name in over else "" for name in node.arguments}
+        arguments = ", ".join(f"{name}={each[name]}{text(tree)}" for name, tree in node.arguments.items())
         when = f" when {node.when}" if node.when else ""
         after = f" after {', '.join(node.after)}" if node.after else ""
-        yield f"  {node.id} = {node.step.rpartition(':')[2]}({arguments}){when}{after}"
+        yield f"  {node.id} = {node.step.rpartition(':')[2]}({arguments}){when}{after}{_map_options(node)}"
     for name, ref in plan.outputs.items():
         yield f"  → {name}: {ref}"
+
+
+def _map_options(node: Node) -> str:
+    """How a map is done, where that is not the default."""
+    if node.map is None:
+        return ""
+    return f" in at most {node.map.max_tasks} tasks, on failure {node.map.on_failure}"

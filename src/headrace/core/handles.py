@@ -141,10 +141,13 @@ class Listed(Output):
 class Outputs(Handle):
     """The outputs of a node whose step returns several: by name, by position, or unpacked."""
 
-    __slots__ = ("_kind", "_node", "_parts")
+    __slots__ = ("_is_mapped", "_kind", "_node", "_parts")
 
-    def __init__(self, owner: Owner, node: str, parts: Mapping[str, Output], kind: type | None) -> None:
+    def __init__(
+        self, owner: Owner, node: str, parts: Mapping[str, Output], kind: type | None, *, is_mapped: bool = False
+    ) -> None:
         self._owner = owner
+        self._is_mapped = is_mapped
         self._node = node
         self._parts = parts
         self._kind = kind
@@ -180,13 +183,17 @@ class Outputs(Handle):
 
     @property
     def _declared(self) -> object:
-        """The type of all of them together."""
+        """The type of all of them together; of a map, of the rows that they are."""
+        if self._is_mapped:
+            return list[self._kind or tuple]  # type: ignore[misc]
         return self._kind or tuple[tuple(part._declared for part in self._parts.values())]  # type: ignore[misc]
 
     def _tree(self) -> Json:
         trees = {name: part._ref.to_json() for name, part in self._parts.items()}
         if self._kind is None:
             return {TAG: "tuple", "items": list(trees.values())}
+        if self._is_mapped:
+            return {TAG: "rows", "type": name_of(self._kind), "fields": trees}
         how = "dataclass" if is_dataclass(self._kind) else "namedtuple"
         return {TAG: how, "type": name_of(self._kind), "fields": trees}
 

@@ -391,7 +391,7 @@ class Tracer:
         if is_mapped:
             parts = {name: Listed(part) for name, part in parts.items()}
             if traced.spec.returns != "value":
-                return Outputs(self, node_id, parts, None)
+                return Outputs(self, node_id, parts, traced.kind, is_mapped=True)
         if traced.spec.returns == "value":
             return next(iter(parts.values()))
         return Outputs(self, node_id, parts, traced.kind)

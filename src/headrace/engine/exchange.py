@@ -73,6 +73,8 @@ class Loader:
             return tuple(self._load_items(tree["items"], get_args(declared)))
         if kind in ("namedtuple", "dataclass"):
             return self._load_fields(tree)
+        if kind == "rows":
+            return self._load_rows(tree)
         return decode(tree, lambda inner: self.load(inner, MISSING))
 
     def _load_items(self, items: list[Json], parts: tuple[Any, ...]) -> Iterator[Any]:
@@ -81,6 +83,13 @@ class Loader:
                 yield self.load(item, parts[0])
             else:
                 yield self.load(item, parts[index] if index < len(parts) else MISSING)
+
+    def _load_rows(self, tree: Json) -> list[Any]:
+        """What a mapped step gave with several outputs: of each output a list, and of all together rows."""
+        kind: Any = find_named(tree["type"])
+        hints = get_type_hints(kind, include_extras=True)
+        columns = {name: self.load(item, list[hints.get(name, Any)]) for name, item in tree["fields"].items()}  # type: ignore[misc]
+        return [kind(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
     def _load_fields(self, tree: Json) -> Any:
         kind: Any = find_named(tree["type"])

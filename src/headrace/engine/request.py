@@ -99,6 +99,7 @@ def _keyed(
     if kind in (
         None,
         "dict",
+        "rows",
         "tuple",
         "set",
         "frozenset",

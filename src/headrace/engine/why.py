@@ -189,7 +189,7 @@ class _Past:
 
 def _of_same_key(before: NodeResult, now: NodeResult, run_id: str) -> tuple[Cause, ...]:
     """Code and inputs are those of the run before: what the step read, or the recorded reason, says what was not."""
-    if before.outcome.is_failure and now.reason in ("", NOTHING_MADE):
+    if before.outcome.is_failure and (now.reason in ("", NOTHING_MADE) or now.items is not None):
         past = _past_tense(before.outcome)
         return (Cause("failed before", f"it {past} in run {run_id}, from the same code and inputs"),)
     if before.items is not None and (n_failed := len(before.items.get("failed", ()))):

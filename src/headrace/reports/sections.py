@@ -180,11 +180,24 @@ def _step_row(view: RunView, node: str, explanation: Explanation | None) -> Html
         for name, artifact in result.outputs.items()
     ]
     cells += [
-        el("td", _why(view, result, explanation)),
+        el("td", _why(view, result, explanation), _items(result)),
         el("td", took, again, class_="right"),
         el("td", el("ul", made, class_="made") if made else None),
     ]
     return el("tr", *cells, id=f"step-{node}")
+
+
+def _items(result: NodeResult) -> Html | None:
+    """Of a node that maps: how many items ended how; those that failed, behind a click."""
+    if result.items is None:
+        return None
+    counts = ", ".join(f"{number:,} {outcome}" for outcome, number in result.items["counts"].items())
+    told = f"{count(result.items['n'], 'item')}" + (f": {counts}" if counts else "")
+    failed = [
+        el("li", el("code", f"[{item['index']}] {item['item']}"), f" {item['outcome']}: {item['message']}")
+        for item in result.items["failed"]
+    ]
+    return _folded(told, el("ul", failed, class_="causes")) if failed else el("p", told, class_="muted")
 
 
 def _short_place(where: str) -> str:
