@@ -31,8 +31,7 @@ def stuck(folder: str, number: int) -> int:
         try:
             time.sleep(600)
         except BaseException:
-            if os.getppid() == int(os.environ.get("CALLER", "0")):
-                raise
+            pass  # it can only be killed
 
 @step
 def later(number: int) -> int:
