@@ -173,6 +173,25 @@ def test_a_run_that_was_killed_counts_as_a_failure_and_a_cancelled_one_does_not(
     assert len(facts(hook)) == 1
 
 
+def test_a_run_that_the_engine_cannot_go_on_with_is_a_failure(
+    listened: Any, hook: HttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headrace.core.errors import StoreFullError
+    from headrace.engine import run
+    from headrace.engine.state import Run
+
+    def full(*_: Any, **__: Any) -> None:
+        raise StoreFullError("No space is left")
+
+    monkeypatch.setattr(Run, "record", full)
+    monkeypatch.setattr(run, "end_run", full)
+    with pytest.raises(StoreFullError):
+        listened.run()
+    (found,) = facts(hook)
+    assert (found["kind"], found["headline"]) == ("failure", "listened was cut short: the engine couldn't go on")
+    assert found["resume"].startswith("headrace resume ")
+
+
 def test_only_what_was_asked_for(listened: Any, hook: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_NOTIFY_ON", "recovery, rejection")
     listened.run(error="down")

@@ -285,7 +285,8 @@ def test_a_backend_that_is_down_is_one_warning(listened: Any, monkeypatch: pytes
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__RETRY", '{"total": 0}')
     assert listened.run().outcome == RunOutcome.SUCCEEDED
     (warning,) = listened.warnings
-    assert warning.startswith("openlineage: ") and "refused" in warning and "very-secret" not in warning
+    assert warning.startswith("openlineage: nothing more of this run is told, since ")
+    assert "refused" in warning and "very-secret" not in warning
 
 
 def test_a_backend_that_refuses_is_one_warning(

@@ -149,6 +149,8 @@ class Messenger:
         if self._thread is None:
             return
         self._thread.join(max(0.0, deadline - time.monotonic()))
+        if self._has_failed:
+            return  # one warning a listener
         if self._thread.is_alive():
             n_left = len(self._waiting)
             left = f", {n_left} events not told" if n_left else ""

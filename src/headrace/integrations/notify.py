@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from headrace.core.errors import HeadraceError, RunError
 from headrace.core.outcome import Outcome, RunOutcome
-from headrace.engine.events import Event, NodeEnded, NodeRetried, RunEnded
+from headrace.engine.events import Event, NodeEnded, NodeRetried, RunEnded, RunStarted
 from headrace.engine.listeners import Listener, RunInfo
 from headrace.engine.records import RunRecord
 from headrace.engine.view import ENDED_WITHOUT_A_WORD, RunView, known_runs, run_state
@@ -33,13 +33,28 @@ class Notifier(Listener):
         self._writer = Writer(info, self._settings.secrets())
         self._retried: set[str] = set()
         self._has_checked = False
+        self._is_under_way = False
+        self._before: tuple[str, str] | None = None
 
     def __call__(self, event: Event) -> None:
         """Tell of one event, if it is one to tell of."""
-        message = self._message(event)
+        if isinstance(event, RunStarted) and self._info.node is None:
+            self._is_under_way = True
+            self._before = self._previous()  # while the steps run, since it takes a listing
+        self._tell(self._message(event))
+
+    def close(self) -> None:
+        """Tell of a run that has no end: the engine itself couldn't go on."""
+        if self._is_under_way and "failure" in self._settings.on:
+            self._tell(self._writer.cut_short())
+
+    def _tell(self, message: Message | None) -> None:
         problems = [*self._missing_secrets(), *(self._send(message) if message is not None else [])]
         if problems:
             raise HeadraceError("; ".join(problems))
+
+    def _previous(self) -> tuple[str, str] | None:
+        return previous_end(self._info) if "recovery" in self._settings.on else None
 
     def _message(self, event: Event) -> Message | None:
         if isinstance(event, NodeRetried):
@@ -64,14 +79,14 @@ class Notifier(Listener):
 
     def _of_end(self, event: RunEnded) -> Message | None:
         on, writer = self._settings.on, self._writer
+        before = self._before if self._is_under_way else self._previous()
+        self._is_under_way = False
         if event.outcome == RunOutcome.FAILED and "failure" in on and self._info.node is None:
             return writer.failure(self._view(), event.outcome, event.seconds, event.counts)
         if event.outcome == RunOutcome.REJECTED and "rejection" in on:
             return writer.rejection(self._view(), event.seconds, event.counts)
-        if event.outcome == RunOutcome.SUCCEEDED and "recovery" in on:
-            before = previous_end(self._info)
-            if before is not None and before[1] in BAD_ENDS:
-                return writer.recovery(*before, event.seconds, event.counts)
+        if event.outcome == RunOutcome.SUCCEEDED and before is not None and before[1] in BAD_ENDS:
+            return writer.recovery(*before, event.seconds, event.counts)
         return None
 
     def _view(self) -> RunView:

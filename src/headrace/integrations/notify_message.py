@@ -131,6 +131,12 @@ class Writer:
         details = (f"{more} more steps failed: headrace show {view.id}",) if more else ()
         return self._message("failure", f"{self._counted(outcome, seconds, counts)}", shown, details, self._again())
 
+    def cut_short(self) -> Message:
+        """A run whose engine couldn't go on: a full disk, say."""
+        details = ("its own output says why: a full disk, a store out of reach",)
+        headline = f"{self._info.pipeline} was cut short: the engine couldn't go on"
+        return self._message("failure", headline, details=details, resume=self._again())
+
     def failed_node(self, result: NodeResult) -> Message:
         """A node that failed in a process of its own, for an orchestrator."""
         headline = f"{self._info.pipeline}: step {result.node!r} {result.outcome}"

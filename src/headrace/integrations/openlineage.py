@@ -45,9 +45,21 @@ class Lineage(Listener):
         self._begin: dict[str, Any] | None = None
         self._made: Datasets | None = None
         self._results: dict[str, NodeResult] = {}
+        self._is_down = False
 
     def __call__(self, event: Event) -> None:
-        """Tell of one event."""
+        """Tell of one event. Where the backend can't be reached, the rest of the run isn't tried."""
+        if self._is_down:
+            return
+        try:
+            self._tell(event)
+        except OSError as error:  # the client's errors of connections are; it has tried several times
+            if getattr(error, "response", None) is None:
+                self._is_down = True
+                raise TransientError(f"nothing more of this run is told, since {error}") from error
+            raise
+
+    def _tell(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self._emit("START", event.time, self._run_facets(), None)
         elif isinstance(event, NodeStarted):

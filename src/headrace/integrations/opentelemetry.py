@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_KEPT_SPANS = 512
 METRICS_EVERY_SECONDS = 60.0
+TIMEOUT_SECONDS = 3.0
+"""How long the collector may take, all retries included, where the environment says nothing: a run waits for it."""
 MOST_CHARACTERS = 4_000
 SECONDS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10800, 43200]
 RESULTS: Mapping[str, str] = {
@@ -128,7 +130,7 @@ class _Traces:
 
         self._info = info
         self._kept = kept
-        self._exporter = OTLPSpanExporter()
+        self._exporter = OTLPSpanExporter(timeout=_timeout("TRACES"))
         self._ids = Ids()
         self._provider: TracerProvider = TracerProvider(
             resource=resource, id_generator=self._ids, shutdown_on_exit=False
@@ -259,7 +261,9 @@ class _Metrics:
         self._info = info
         self._problems = failed
         self._sent = time.monotonic()
-        reader = PeriodicExportingMetricReader(Exporter(), export_interval_millis=float("inf"))
+        reader = PeriodicExportingMetricReader(
+            Exporter(timeout=_timeout("METRICS")), export_interval_millis=float("inf")
+        )
         self._provider: MeterProvider = MeterProvider([reader], resource, shutdown_on_exit=False)
         meter = self._provider.get_meter("headrace", headrace.__version__)
         self._runs = meter.create_histogram(
@@ -364,6 +368,12 @@ def _is_sent(signal: str) -> bool:
             hint="set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf, and the collector's port for it (4318)",
         )
     return True
+
+
+def _timeout(signal: str) -> float | None:
+    """The seconds that a collector may take; None where the environment says it, which the exporter reads itself."""
+    named = ("OTEL_EXPORTER_OTLP_TIMEOUT", f"OTEL_EXPORTER_OTLP_{signal}_TIMEOUT")
+    return None if any(os.environ.get(name) for name in named) else TIMEOUT_SECONDS
 
 
 def _resource() -> Resource:
