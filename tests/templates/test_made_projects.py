@@ -63,6 +63,7 @@ TABLES: dict[str, tuple[pl.DataFrame | None, str]] = {
         ),
         "sold",
     ),
+    "unanswered": (made().with_columns(sold=pl.when(pl.int_range(300) % 3 > 0).then("sold")), "sold"),
     "long": (
         made().with_columns(
             quarter=pl.lit("a category whose name is as long as a sentence, number ")
@@ -96,7 +97,7 @@ def test_types_hold(projects: dict[str, Path], name: str) -> None:
     assert "Success" in ran(projects[name], "mypy", "--cache-dir", str(ROOT / ".mypy_cache"))
 
 
-RUN_HERE = ("odd", "dirty")
+RUN_HERE = ("odd", "dirty", "unanswered")
 """The others are run by `make prove`, or by tests of their own."""
 
 
@@ -217,8 +218,19 @@ def test_names_that_will_not_do(name: str, message: str) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ProjectError, match="The project can't be written: Permission denied"):
-        make_project(tmp_path / "locked", None)
+    monkeypatch.setattr(making.shutil, "copyfile", refuse)
+    with pytest.raises(ProjectError, match="The project can't be written: No space left on device"):
+        make(tmp_path, made())
+    assert [path for path in (tmp_path / "homes").rglob("*") if path.is_file()] == []
+    monkeypatch.undo()
+    assert make(tmp_path, made()).files, "what was begun is not in the way"
+
+
+def test_many_rows_without_an_answer_may_be_set_aside(tmp_path: Path) -> None:
+    third = pl.when(pl.int_range(300) % 3 > 0).then("sold")
+    project = make(tmp_path, made().with_columns(sold=third))
+    text = (project.folder / "homes/pipeline.py").read_text()
+    assert "validate(raw, CHECKS, max_bad_share=0.6)" in text or "max_bad_share=0.5)" in text
+    assert "max_bad_share" not in (make(tmp_path, made(), name="whole").folder / "whole/pipeline.py").read_text()

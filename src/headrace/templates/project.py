@@ -54,18 +54,27 @@ def make_project(folder: Path, proposal: Proposal | None, *, in_place: bool = Fa
     texts = render(folder.name, package, proposal, placed.written if placed else None, ignored)
     copied = [placed.written] if placed and placed.copied_from else []
     refuse_overwriting(folder, [*texts, *copied])
+    begun: list[Path] = []
     try:
         for name, text in texts.items():
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("x", encoding="utf-8", newline="\n") as file:
+            with _new(folder / name, begun).open("x", encoding="utf-8", newline="\n") as file:
                 file.write(text)
         if placed and placed.copied_from:
-            (folder / placed.written).parent.mkdir(exist_ok=True)
-            shutil.copyfile(placed.copied_from, folder / placed.written)
-    except OSError as error:
-        raise ProjectError(f"The project can't be written: {error.strerror or error}", where=str(folder)) from error
+            shutil.copyfile(placed.copied_from, _new(folder / placed.written, begun))
+    except BaseException as error:
+        for place in begun:  # half a project would be in the way of the next try
+            place.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise ProjectError(f"The project can't be written: {error.strerror or error}", where=str(folder)) from error
+        raise
     return Project(folder, package, tuple(sorted([*texts, *copied])), placed)
+
+
+def _new(place: Path, begun: list[Path]) -> Path:
+    """Make a file's folder, and note the file."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    begun.append(place)
+    return place
 
 
 def place_data(folder: Path, path: Path, *, in_place: bool) -> Placed:

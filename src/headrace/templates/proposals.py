@@ -328,7 +328,8 @@ def _answers(part: Any, target: str) -> list[Any]:
 
 def _notes(table: Survey, target: str) -> list[str]:
     """Say what a user should know of single columns."""
-    notes = []
+    n_missing = len(table.rows) - table[target].n_present - table[target].n_odd
+    notes = [f"{n_missing / len(table.rows):.0%} of rows have no {target}: they are set aside"] if n_missing else []
     for column in table.columns:
         if column.kind is None:
             notes.append(f"{column.name} holds lists or structures, which no model takes: it is left out")

@@ -19,6 +19,9 @@ Models of columns that say nothing come to 0.08 at times on 52 test rows, but no
 ``tests/prove/test_init.py``.
 """
 
+ALLOWED = 0.06
+"""Bad rows up to this share are well within what `validate` allows, a tenth."""
+
 MOST_WARNINGS = 12
 MOST_LISTED = 10
 MOST_FOLDED_NAME = 40
@@ -111,6 +114,7 @@ def _pipeline_parts(found: Proposal) -> dict[str, str]:
     options = {"missing": "MISSING" if found.table.missing else "", "encoding": literal(found.table.encoding)}
     if found.table.encoding == "utf-8":
         del options["encoding"]
+    bad_share = _bad_share(found)
     told = {"binary": "positive=POSITIVE,", "multiclass": 'task="multiclass",', "regression": 'task="regression",'}
     classes = "Champion Evaluation Model ModelVersion Threshold"
     functions = "evaluate gate ingest package register split train validate"
@@ -119,10 +123,24 @@ def _pipeline_parts(found: Proposal) -> dict[str, str]:
     return {
         "how": how,
         "ingest_options": "".join(f", {name}={value}" for name, value in options.items() if value),
+        "validate_options": f", max_bad_share={bad_share}" if bad_share else "",
         "task_option": told[found.task],
         "steps_import": imports([*classes.split(), *functions.split(), how.partition("(")[0]]),
         "columns_import": ", ".join(sorted(constants)),
     }
+
+
+def _bad_share(found: Proposal) -> float | None:
+    """Give the share of rows that may be set aside, where about as many break a rule as `validate` allows by itself."""
+    n_rows = len(found.table.rows)
+    target, key, time = (
+        found.table[name] if name else None for name in (found.target, found.key.column, found.time.column)
+    )
+    shares = [column.n_odd / n_rows for column in found.table.columns]
+    shares += [1 - target.n_present / n_rows] if target else []
+    shares += [(key.n_present - key.n_unique) / n_rows] if key and found.is_key_unique else []
+    shares += [1 - time.n_present / n_rows] if time and found.split == "time" else []
+    return min(round(1.5 * sum(shares) + 0.05, 1), 0.9) if sum(shares) > ALLOWED else None
 
 
 def _column_parts(found: Proposal) -> dict[str, str]:

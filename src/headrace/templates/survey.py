@@ -48,6 +48,8 @@ class Column:
     high: Any = None
     meant: Kind | None = None
     """For text: the kind that all but a few values can be read as."""
+    n_odd: int = 0
+    """Values that can't."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def _column(rows: pl.DataFrame, name: str) -> Column:
     listed = tuple(unique.sort().to_list()) if len(unique) <= MOST_VALUES else ()
     has_range = len(unique) and kind != "boolean"
     bounds = (values.min(), values.max()) if has_range else (None, None)
-    return Column(name, kind, len(values), len(unique), listed, *bounds, meant)
+    n_odd = rows[name].count() - len(values)
+    return Column(name, kind, len(values), len(unique), listed, *bounds, meant, n_odd)
 
 
 def _meant(rows: pl.DataFrame, name: str) -> Kind | None:
