@@ -13,6 +13,7 @@ from bucket.campaign import SHARE, main
 from bucket.faults import Campaign, WrongError, carry_out
 from bucket.proxy import Trouble
 from bucket.server import missing, serving, surroundings
+from bucket.team import share_a_cache
 from bucket.writers import N_STEPS, kill_a_holder, write_together
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -38,6 +39,13 @@ def test_processes_on_one_plan_make_the_same_and_store_it_once(server: str, tmp_
     found = write_together(server, tmp_path, SEED, 5, 1)
     assert (found["n_different_digests"], found["most_puts_of_a_key"], found["n_actions"]) == (1, 1, N_STEPS)
     assert found["n_ended"] >= 4
+
+
+@pytest.mark.prove
+def test_the_second_of_a_team_computes_nothing(server: str, tmp_path: Path) -> None:
+    found = share_a_cache(server, tmp_path)
+    assert found["n_steps"] >= 8
+    assert found["n_equal_digests"] >= 8
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

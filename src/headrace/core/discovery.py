@@ -320,13 +320,19 @@ class Recorder:
 
     def _is_own_read(self, frame: FrameType | None) -> bool:
         """Say whether the project's code reads a variable itself, and not a library that it calls."""
-        while frame is not None and frame.f_globals.get("__name__") in CARRIERS:
+        while frame is not None and _passes_on(frame):
             frame = frame.f_back
         return frame is not None and self._project.is_project_file(frame.f_code.co_filename)
 
     def _unwritten(self, folder: str, names: list[str]) -> list[str]:
         with self._lock:
             return [name for name in names if os.path.join(folder, name.rstrip("/")) not in self._written]
+
+
+def _passes_on(frame: FrameType) -> bool:
+    """Whether this only asks for another, as ``os.path.expanduser`` does, whose file has no place (``<frozen …>``)."""
+    name = frame.f_globals.get("__name__")
+    return name in CARRIERS or name == "pathlib" or frame.f_code.co_filename.startswith("<frozen ")
 
 
 def _is_ambient(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""All of it: faults over thousands of operations, many writers, killed holders of leases; and a record of that."""
+"""All of it: a team's cache, faults over thousands of operations, many writers, killed holders; and a record of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from bucket.faults import carry_out
 from bucket.server import missing, serving
+from bucket.team import share_a_cache
 from bucket.writers import kill_a_holder, write_together
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,6 +56,8 @@ def prove(folder: Path, seed: int, n_operations: int, n_writers: int) -> dict[st
     with serving() as server:
         faults = carry_out(server, folder / "faults", seed, n_operations, SHARE)
     with serving() as server:
+        team = share_a_cache(server, folder / "team")
+    with serving() as server:
         writers = [
             write_together(server, folder / "inline", seed, n_writers, 0),
             write_together(server, folder / "killed", seed, n_writers, n_writers // 4),
@@ -65,7 +68,7 @@ def prove(folder: Path, seed: int, n_operations: int, n_writers: int) -> dict[st
             for number in range(N_LEASES)
             for elsewhere in (False, True)
         ]
-    return {"faults": faults, "writers": writers, "leases": leases}
+    return {"team": team, "faults": faults, "writers": writers, "leases": leases}
 
 
 def _commit() -> str:
