@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 from pathlib import Path
@@ -302,6 +303,17 @@ def test_ambient_variables_count_only_for_project_code(place, sandbox, monkeypat
     with Recorder(sandbox.project) as recorder:
         look()
     assert set(recorder.snapshot(Stamps(), SALT).environment) == {"COLUMNS"}
+
+
+def test_a_home_that_a_library_asks_for_is_not_the_projects_and_one_that_the_project_asks_for_is(place, monkeypatch):
+    """``os.path`` is frozen: its file has no place, and isn't in the project's folder because one stands there."""
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.delenv("PYTHONUSERBASE", raising=False)
+    assert "HOME" not in place.watch(sysconfig._getuserbase).environment
+    for asks in ("os.path.expanduser('~')", "__import__('pathlib').Path.home()"):
+        file = place.write("own.py", f"import os\n{asks}\n")
+        found = place.watch(lambda file=file: exec(compile(file.read_text(), str(file), "exec"), {"__name__": "own"}))
+        assert "HOME" in found.environment, asks
 
 
 def test_a_variable_that_the_code_sets_itself_does_not_count(place, monkeypatch):
