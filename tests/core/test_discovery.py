@@ -307,7 +307,7 @@ def test_ambient_variables_count_only_for_project_code(place, sandbox, monkeypat
 
 def test_a_home_that_a_library_asks_for_is_not_the_projects_and_one_that_the_project_asks_for_is(place, monkeypatch):
     """``os.path`` is frozen: its file has no place, and isn't in the project's folder because one stands there."""
-    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("HOME", "/somebody")
     monkeypatch.delenv("PYTHONUSERBASE", raising=False)
     assert "HOME" not in place.watch(sysconfig._getuserbase).environment
     for asks in ("os.path.expanduser('~')", "__import__('pathlib').Path.home()"):
