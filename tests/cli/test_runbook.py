@@ -214,6 +214,7 @@ def test_a_full_disk(shop: Shop, passage: str, code: int) -> None:
     assert said[0].startswith("headrace: No space is left to ")
     assert said[1] in shop.page
     assert shop.do("run PIPELINE").code == 0
+    assert shop.do("store gc --dry-run").code == 0
     assert shop.do("run PIPELINE").code == 0 and set(shop.outcomes().values()) == {"cached"}
 
 
@@ -241,6 +242,7 @@ def test_damaged_objects(shop: Shop) -> None:
         if file.is_file():
             file.chmod(0o600)
             file.write_bytes(b"x")
+    assert shop.do("store check").code == 1
     again = shop.do("run PIPELINE")
     assert again.code == 0 and "is damaged or gone" in again.out
     assert digests(shop) == before
