@@ -61,6 +61,8 @@ def test_why_an_item_was_computed(mapped: Any) -> None:
     new = mapped.headrace("why", "double[7]")
     old = mapped.headrace("why", "double[0]")
     logs = mapped.headrace("logs", "double[0]")
+    mapped.headrace("run", "mapped.py", "-p", "n=8", "-q")
+    whole = mapped.headrace("logs", "double[1]")
     mapped.write("mapped.py", MAPPED.replace("2 * x", "x + x"))
     mapped.headrace("run", "mapped.py", "-p", "n=9", "-q")
     changed = mapped.headrace("why", "double[2]", "--json")
@@ -73,6 +75,9 @@ def test_why_an_item_was_computed(mapped: Any) -> None:
     assert old.out.startswith("double[0] was a hit: it was made by run")
     assert logs.out == "doubling 0\n"
     assert "'double[0]' was a hit; this is from run" in logs.err
+    assert whole.out == "doubling 1\n", (
+        "the list was found whole, and the item in it was found by the run that made the list"
+    )
     assert json.loads(changed.out)["steps"][0]["causes"][0]["text"].startswith("double in mapped.py:")
     assert json.loads(shown.out)["attempts"][0]["outcome"] == "cached"
     assert json.loads(shown.out)["attempts"][0]["outputs"]["output"]["files"][0][2] == 3

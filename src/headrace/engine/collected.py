@@ -75,7 +75,7 @@ class Collected:
             n_hits = Counter(self._outcomes.values())[Outcome.CACHED]
             left_out = f"; {n_failed} failed and left out" if n_failed else ""
             n_ended = len(self._outcomes)
-            reason = f"{_n(n_ended)}: {n_ended - n_hits - n_failed} computed, {n_hits} hits{left_out}"
+            reason = f"{_n(n_ended)}: {n_ended - n_hits - n_failed} computed, {_n(n_hits, 'hit')}{left_out}"
         return NodeResult(
             self._request.node.id,
             outcome,
@@ -165,5 +165,5 @@ def _message(row: ItemResult) -> str:
     return line if len(line) <= 200 else f"{line[:199]}…"
 
 
-def _n(n_items: int) -> str:
-    return f"{n_items} item{'' if n_items == 1 else 's'}"
+def _n(number: int, what: str = "item") -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -77,6 +77,8 @@ def find_row(store: Store, run_id: str, node: str, index: int) -> ItemResult | N
     made = find_row(store, source, node, index)
     if made is None or not made.outcome.is_good:
         return None
+    if made.outcome is Outcome.CACHED:
+        return made  # which says the run that made it
     return replace(made, outcome=Outcome.CACHED, reason=f"{_MADE_BY}{source}", seconds=0.0, log=None)
 
 
