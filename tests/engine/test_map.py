@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -571,3 +572,28 @@ def test_secrets_are_taken_out_of_items_logs(project: Any, monkeypatch: pytest.M
         name, first, last = row.log
         printed = result.store.stream_path(name).read_bytes()[first:last]
         assert printed == f"item {row.index + 1} ***\n".encode()
+
+
+def test_an_interrupted_map_does_not_lock_out_the_next(project: Any, place: Path) -> None:
+    project.write(
+        MARKS
+        + """
+import os, signal
+@step
+def slow(x: int, place: str, engine: int) -> int:
+    note(place, str(x))
+    if x == 2 and not Path(place + ".go").exists():
+        Path(place + ".go").touch()
+        os.kill(engine, signal.SIGINT)
+        time.sleep(30)
+    return x
+@pipeline
+def flow(place: str, engine: int):
+    return slow.options(max_tasks=1).map([0, 1, 2, 3], place, engine)
+"""
+    )
+    parameters = {"place": str(place), "engine": os.getpid()}
+    assert project.run(parameters, inline=True).outcome is RunOutcome.CANCELLED
+    assert noted(place) == ["0", "1", "2"]
+    assert project.run(parameters, inline=True).load() == [0, 1, 2, 3]
+    assert noted(place) == ["2", "3"]

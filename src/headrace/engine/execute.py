@@ -145,6 +145,7 @@ def open_map(run: Run, miss: Miss) -> OpenMap | tuple[NodeResult, str | None]:
         return run.record(_failed(miss, failure)), error.digest
     except HeadraceError as error:
         return run.end_node(_failed(miss, Failure(type(error).__name__, str(error)))), None
+    run.open_maps.append(mapped.stack)
     if miss.request.spec.cache:
         settled = _settled_under_lease(run, miss.request, mapped.stack)
         if settled is not None:

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,8 +77,19 @@ class Frontier:
 
 def run_in_turn(run: Run) -> None:
     """Execute the plan's nodes one after the other, in this thread."""
-    for node in run.prepared.plan.nodes:
-        execute(run, node)
+    with _closing_maps(run):
+        for node in run.prepared.plan.nodes:
+            execute(run, node)
+
+
+@contextmanager
+def _closing_maps(run: Run) -> Iterator[None]:
+    """Give back what maps that an interruption or an error cut short hold: another run may want the same lease."""
+    try:
+        yield
+    finally:
+        for stack in run.open_maps:
+            stack.close()
 
 
 def run_side_by_side(run: Run, workers: int) -> None:
@@ -90,7 +102,7 @@ def run_side_by_side(run: Run, workers: int) -> None:
     budget = Budget.of_machine()
     under_way: dict[Future[TaskEnd], Node] = {}
     held_back: deque[tuple[Node, Task]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="headrace") as pool:
+    with _closing_maps(run), ThreadPoolExecutor(workers, thread_name_prefix="headrace") as pool:
         try:
             while frontier.ready or held_back or under_way:
                 _settle(run, frontier, held_back)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -49,6 +50,7 @@ class Run:
     cancelled: threading.Event = field(default_factory=threading.Event)
     results: dict[str, NodeResult] = field(default_factory=dict)
     environments: dict[tuple[int, bool], dict[str, Json]] = field(default_factory=dict)
+    open_maps: list[ExitStack] = field(default_factory=list)  # what nodes that map hold while they are under way
     plain_steps: dict[str, dict[str, Json]] = field(default_factory=dict)
 
     def result(self, node_id: str) -> NodeResult | None:
