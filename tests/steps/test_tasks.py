@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,12 @@ def test_a_champion_of_another_task_is_no_measure(homes: Any, in_folder: Path) -
     assert "has no metric 'rmse'" in verdict.reasons[0].note
     with pytest.raises(DataError, match="A model for the task 'regression' has no metric 'auc'"):
         gate(evaluate(number, homes[2]), number, homes[2], champion=Champion("homes", metric="auc"))
+
+
+def test_a_card_from_before_there_were_tasks_is_of_two_labels(model: Model, tmp_path: Path) -> None:
+    ModelFormat().save(model, tmp_path, Model)
+    card = json.loads((tmp_path / "card.json").read_text())
+    del card["fields"]["task"], card["fields"]["labels"]
+    (tmp_path / "card.json").write_text(json.dumps(card) + "\n")
+    again: Any = ModelFormat().load({path.name: path for path in tmp_path.iterdir()}, Model)
+    assert again.card == model.card

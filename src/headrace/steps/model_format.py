@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from headrace.core.errors import FormatError
 from headrace.core.values import canonical, encode
@@ -45,10 +47,26 @@ class ModelFormat:
         """Read both files."""
         if is_path(declared):
             return materialise(files, as_folder=True)
-        card = JsonFormat().load({FILE: only_file(files, CARD, self.name)}, ModelCard)
-        assert isinstance(card, ModelCard)
+        card = _card_in(only_file(files, CARD, self.name))
         archive = only_file(files, ARCHIVE, self.name)
         return Model(card=card, archive=archive.read_bytes())
+
+
+def _card_in(path: Path) -> ModelCard:
+    """Read a card. One from before there were other tasks doesn't say that it is of two labels."""
+    try:
+        tree = json.loads(path.read_bytes())
+        is_older = "task" not in tree["fields"]
+    except (ValueError, TypeError, KeyError):
+        is_older = False  # damaged: the format says what is wrong
+    with TemporaryDirectory(prefix="headrace-card-") as folder:
+        if is_older:
+            tree["fields"] |= {"task": "binary", "labels": encode(())}
+            path = Path(folder, CARD)
+            path.write_text(canonical(tree) + "\n", encoding="ascii")
+        card = JsonFormat().load({FILE: path}, ModelCard)
+    assert isinstance(card, ModelCard)
+    return card
 
 
 def files_of(model: Model) -> dict[str, bytes]:
