@@ -17,7 +17,7 @@ import pytest
 
 from headrace.core.errors import DamagedObjectError, StoreError, StoreFullError, StoreReadOnlyError
 from headrace.stores import bucket as bucket_module
-from headrace.stores import bucket_lease, bucket_sweep
+from headrace.stores import bucket_lease, bucket_near, bucket_sweep
 from headrace.stores.bucket import BucketStore
 from headrace.stores.bucket_client import BucketSettings
 from headrace.stores.open import find_store, open_store
@@ -520,3 +520,31 @@ def test_a_store_that_is_not_there_is_found_and_not_made(url: str) -> None:
     made = open_store(url)
     found = find_store(url)
     assert found is not None and found.salt == made.salt
+
+
+class TestWhatIsNear:
+    def test_copies_are_kept_to_a_limit_the_last_used_longest(self, here: BucketStore) -> None:
+        near = here._near
+        digests = [here.add_bytes(bytes([number]) * 1000).digest for number in range(4)]
+        for days, digest in zip((4, 3, 2, 0), digests, strict=True):
+            path = near.root / "objects" / digest[:2] / digest
+            os.utime(path, (time.time() - days * 86400,) * 2)
+        assert here.read_object(digests[0]) == b"\0" * 1000  # it's used, so that it stays
+        assert bucket_near.trim(near, 10_000) == []
+        assert [name[-64:] for name in bucket_near.trim(near, 3000)] == [digests[1]]
+        assert [name[-64:] for name in bucket_near.trim(near, 0)] == [digests[2]]
+        assert [near.object_size(digest) for digest in digests] == [1000, None, None, 1000]
+        assert here.read_object(digests[1]) == b"\1" * 1000
+
+    def test_it_is_looked_at_as_it_grows(self, here: BucketStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        looks: list[int] = []
+        monkeypatch.setattr(bucket_near, "trim", lambda near, limit: looks.append(limit))
+        here._near_bytes = 1000
+        here.add_bytes(b"x" * 100)
+        assert looks == [1000]
+
+    def test_the_limit_is_a_size(self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert bucket_near.limit_bytes({}) == 20 * 10**9
+        assert bucket_near.limit_bytes({"HEADRACE_CACHE_LIMIT": "500MB"}) == 500 * 10**6
+        with pytest.raises(StoreError, match="HEADRACE_CACHE_LIMIT='much' is no size"):
+            bucket_near.limit_bytes({"HEADRACE_CACHE_LIMIT": "much"})

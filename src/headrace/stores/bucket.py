@@ -36,6 +36,7 @@ from headrace.core.faults import fault_point
 from headrace.stores.bucket_client import BucketClient, BucketSettings
 from headrace.stores.bucket_fault import BucketFault, explain_fault
 from headrace.stores.bucket_lease import BucketLease, Leases
+from headrace.stores.bucket_near import has_grown, is_used, limit_bytes
 from headrace.stores.bucket_place import BucketPlace
 from headrace.stores.bucket_stream import BucketStream, Streams
 from headrace.stores.bucket_sweep import N_AT_ONCE, Cleaning, is_young
@@ -94,6 +95,7 @@ class BucketStore:
             self.salt = self._open(make)
         folder = Path(self._cache or cache_root(os.environ) / "stores" / sha256(self.salt).hexdigest()[:16])
         self._near = LocalStore(folder / "near")
+        self._near_bytes = limit_bytes(os.environ)
         self._leases = Leases(self._client, self._settings.lease_seconds)
         self._cleaning = Cleaning(self._client, self._leases.server_time)
         self._streams = Streams(self._client, self._near, folder)
@@ -135,6 +137,7 @@ class BucketStore:
             if blob.n_bytes <= SMALL_BYTES or not self._is_there(name, blob.n_bytes):
                 self._send(name, path, blob.n_bytes)
             fault_point("bucket.object.after_upload")
+        has_grown(self._near, blob.n_bytes, self._near_bytes)
         return blob
 
     def _send(self, name: str, path: str, n_bytes: int) -> None:
@@ -173,6 +176,8 @@ class BucketStore:
         return self._use(lambda: self._near.read_object(digest), digest, n_bytes)
 
     def _use(self, use: Callable[[], _T], digest: str, n_bytes: int | None) -> _T:
+        check_digest(digest)
+        is_used(self._near, _object_name(digest))
         try:
             return use()
         except DamagedObjectError:
@@ -182,7 +187,8 @@ class BucketStore:
 
     def _fetch(self, digest: str, n_bytes: int | None) -> None:
         with self._downloaded(digest, n_bytes) as file:
-            self._near.add_file(file)
+            blob = self._near.add_file(file)
+        has_grown(self._near, blob.n_bytes, self._near_bytes)
 
     def check_object(self, digest: str) -> None:
         """Fetch an object from the bucket and hold it against its digest. A copy that is near isn't asked."""
