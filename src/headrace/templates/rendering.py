@@ -15,7 +15,7 @@ from headrace.templates.survey import Column
 LEAST = 0.05
 """What a new project's gate asks of ``skill`` or ``r2``, beside an interval above 0.
 
-Models of columns that say nothing come to 0.08 at times on 52 test rows, but none of 180 got past the interval: see
+Models of columns that say nothing come to 0.08 at times (two of 84 passed), but none of 180 got past the interval: see
 ``tests/prove/test_init.py``.
 """
 
