@@ -175,6 +175,22 @@ def test_durations_arrive_in_duckdb_as_intervals() -> None:
             assert relation.fetchall() == [(timedelta(seconds=90),), (None,)]
 
 
+@pytest.mark.parametrize("query", ["select interval 1 month as a from range(9)", "select {'a b': 1} as a, 1 as a"])
+def test_a_relation_that_is_refused_leaves_the_connection_free(query: str, tmp_path: Path) -> None:
+    with pytest.raises(FormatError) as caught:
+        ParquetFormat().save(duckdb.sql(query), tmp_path, duckdb.DuckDBPyRelation)
+    assert duckdb.sql("select 42").fetchall() == [(42,)]
+    assert caught.value.__traceback__ is not None  # which holds what was open
+
+
+def test_a_relation_that_fails_half_way_leaves_the_connection_free(tmp_path: Path) -> None:
+    relation = duckdb.sql("select error('no') as a from range(9) where range > 7")
+    with pytest.raises(Exception, match="no") as caught:
+        ParquetFormat().save(relation, tmp_path, duckdb.DuckDBPyRelation)
+    assert duckdb.sql("select 42").fetchall() == [(42,)]
+    assert caught.value.__traceback__ is not None
+
+
 def test_arrays_keep_their_size() -> None:
     frame = pl.DataFrame({"v": [[[1.0, 2.0]], None]}, schema={"v": pl.Array(pl.Float64, (1, 2))})
     assert arrive(frame, pl.DataFrame).equals(frame)

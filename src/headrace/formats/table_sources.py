@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,14 @@ class TableSource:
     def canonical(self) -> tuple[pa.Schema, Iterator[pa.Table]]:
         """Give the stored schema, and the batches cast to it."""
         schema = canonical_schema(self.schema, self.categories)
-        return schema, (canonical_batch(batch, schema) for batch in self.batches)
+        return schema, self._cast(schema)
+
+    def _cast(self, schema: pa.Schema) -> Iterator[pa.Table]:
+        with ExitStack() as at_end:
+            if isinstance(self.batches, Generator):
+                at_end.callback(self.batches.close)
+            for batch in self.batches:
+                yield canonical_batch(batch, schema)
 
 
 def is_table_value(value: object) -> bool:
@@ -195,9 +203,20 @@ def _from_duckdb(relation: Any) -> TableSource:
 
     if len(set(relation.columns)) < len(relation.columns):
         canonical_schema(pa.schema([(name, pa.null()) for name in relation.columns]), {})
+    # Without rows: an open reader keeps the whole connection from other queries, also after the table was refused.
+    natural = relation.limit(0).to_arrow_table().schema
+    return TableSource(pa.schema([_in_utc(field) for field in natural]), _duckdb_batches(relation))
+
+
+def _duckdb_batches(relation: Any) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
     reader = relation.to_arrow_reader(BATCH_ROWS)
-    schema = pa.schema([_in_utc(field) for field in reader.schema])
-    return TableSource(schema, (pa.Table.from_batches([batch]) for batch in reader))
+    try:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+    finally:
+        reader.close()
 
 
 def _in_utc(column: pa.Field) -> pa.Field:
