@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -63,6 +64,31 @@ def here(url: str, tmp_path: Path) -> BucketStore:
 def there(url: str, tmp_path: Path) -> BucketStore:
     """The same store on another machine."""
     return BucketStore(url, cache=tmp_path / "there")
+
+
+N_PARTS = 12
+TRANSFER = f"""
+import random, sys, time
+from pathlib import Path
+from headrace.stores.bucket import BucketStore
+how, url, cache, *slowly = sys.argv[1:]
+store = BucketStore(url, cache=Path(cache))
+for number in range({N_PARTS}):
+    data = random.Random(number).randbytes(200_000)
+    if how == "add":
+        store.add_bytes(data)
+    else:
+        from hashlib import sha256
+        assert store.open_object(sha256(data).hexdigest()).read_bytes() == data
+    time.sleep(0.2 if slowly else 0)
+"""
+
+
+def await_so(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 class TestOpening:
@@ -190,6 +216,32 @@ class TestObjects:
         assert there.object_size(digest) == n_bytes
         other = BucketStore(url, cache=tmp_path / "other", settings=PARTS)
         assert other.read_object(digest) == there.read_object(digest) == data
+
+    def test_a_killed_transfer_goes_on_with_the_parts_that_are_missing(
+        self, server: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A table is an object a part. What had arrived when the process was killed is not sent or fetched again."""
+        trouble = Trouble(1)
+        with troubling(server, trouble) as proxy:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", proxy)
+            for method, how in (("PUT", "add"), ("GET", "open")):
+
+                def moved(method: str = method) -> Counter[str]:
+                    passed = list(trouble.passed)
+                    return Counter(
+                        p.path for p in passed if p.method == method and p.status < 300 and "/objects/" in p.path
+                    )
+
+                command = [sys.executable, "-c", TRANSFER, how, url, str(tmp_path / how)]
+                with subprocess.Popen([*command, "slowly"]) as process:
+                    await_so(lambda: len(moved()) >= 3)
+                    process.kill()
+                before = moved()
+                assert 3 <= len(before) < N_PARTS
+                subprocess.run(command, check=True)
+                assert len(moved()) == N_PARTS
+                # The one that was under way may have arrived without the killed process knowing.
+                assert sum(moved().values()) <= N_PARTS + 1
 
     def test_a_present_object_is_not_put_again_unless_it_is_old(
         self, server: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
