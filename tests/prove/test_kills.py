@@ -55,6 +55,7 @@ def test_after_other_trouble_too(folder: Path, expected: Undisturbed) -> None:
 def test_an_undisturbed_run_passes_most_points(expected: Undisturbed) -> None:
     """Points that a run doesn't pass could not be struck: they are tried one by one in the store's contract."""
     not_in_a_run = {"store.file.half_copied", "store.record.before_delete", "store.object.before_drop"}
+    not_in_a_run |= {"store.sweep.before_removal", "store.sweep.moved"}  # struck in tests/engine/test_gc.py
     seldom = {"store.record.before_replace", "store.record.after_replace"}
     assert set(FAULT_POINTS) - set(expected.passed) <= not_in_a_run | seldom
 
