@@ -37,21 +37,25 @@ from headrace.engine.process import (
 )
 
 REFUSED = "HEADRACE_NOT_PRELOADED"
-OWN_MODULES = (
-    "headrace.engine.attempt",
-    "headrace.engine.exchange",
+TRACING_MODULES = (
+    "headrace.engine.prepare",
     "headrace.core.discovery",
     "headrace.core.distributions",
     "headrace.core.loader",
     "headrace.core.pipeline",
     "headrace.core.step",
     "headrace.formats.registry",
+    "inspect",
+)
+"""What the first worker needs of Headrace itself, which as a rule traces the pipeline."""
+STEP_MODULES = (
+    "headrace.engine.attempt",
+    "headrace.engine.exchange",
     "headrace.formats.json_value",
     "encodings.ascii",
-    "inspect",
     "random",
 )
-"""What every worker needs of Headrace itself."""
+"""What all others need as well."""
 Place = list[Any]
 """A target in its plain form, and the URL of a store: the next worker is made ready for those of the last call."""
 READY = b"r"
@@ -74,8 +78,9 @@ class Spare(NamedTuple):
 class Server:
     """The server's state: its socket, the workers under way by process id, and one that stands by."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, later: list[str]) -> None:
         self._control = control
+        self._later = later  # modules that are loaded while the first worker is at work
         self._workers: dict[int, tuple[int, int]] = {}  # pid: (call number, pipe)
         self._spare: Spare | None = None
         self._is_spare_due = False  # after a call only: one that keeps dying isn't forked over and over
@@ -104,6 +109,10 @@ class Server:
                 self._reap()
                 if self._is_spare_due:
                     self._is_spare_due = False
+                    if self._later:
+                        preload(self._later)
+                        self._later = []
+                        settle()
                     with suppress(OSError):
                         self._spare = self._new_spare()
 
@@ -328,17 +337,25 @@ def main(control_fd: int, modules: list[str]) -> None:
     os.set_inheritable(control_fd, True)  # for a start afresh
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()
-    preload([*OWN_MODULES, *modules])
-    import gc
-
-    gc.collect()
-    gc.freeze()
+    # The server that is there first has no libraries to load, and is waited for.
+    first = [*TRACING_MODULES, *STEP_MODULES, *modules] if modules else list(TRACING_MODULES)
+    preload(first)
+    settle()
     os.set_inheritable(control_fd, False)
     control = socket.socket(fileno=control_fd)
     with suppress(OSError):
         control.send(READY)
-    server = Server(control)
+    server = Server(control, later=[] if modules else list(STEP_MODULES))
     try:
         server.serve()
     finally:
         server.close()
+    os._exit(0)  # nothing is left to be given back, and somebody waits
+
+
+def settle() -> None:
+    """Have what is there by now left alone by the garbage collector: looking at it would copy it into each worker."""
+    import gc
+
+    gc.collect()
+    gc.freeze()

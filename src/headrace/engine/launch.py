@@ -156,14 +156,12 @@ class ForkServer:
         read, write = os.pipe()
         number = next(self._numbers)
         self._under_way[number] = None
-        kills_before = count_out_of_memory_kills()
         try:
             try:
                 self._send({**message, "number": number}, write)
-                if self._is_cancelled:  # its number may have come too late for `cancel`
-                    self.kill(number)
             finally:
                 os.close(write)
+            kills_before = count_out_of_memory_kills()  # while the worker begins, which has taken no memory by then
             return self._await(number, read, timeout_seconds, report, kills_before)
         finally:
             del self._under_way[number]
