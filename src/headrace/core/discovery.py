@@ -331,8 +331,9 @@ class Recorder:
 
 def _passes_on(frame: FrameType) -> bool:
     """Whether this only asks for another, as ``os.path.expanduser`` does, whose file has no place (``<frozen …>``)."""
-    name = frame.f_globals.get("__name__")
-    return name in CARRIERS or name == "pathlib" or frame.f_code.co_filename.startswith("<frozen ")
+    name = str(frame.f_globals.get("__name__"))
+    is_pathlib = name.partition(".")[0] == "pathlib"  # a package since 3.13
+    return name in CARRIERS or is_pathlib or frame.f_code.co_filename.startswith("<frozen ")
 
 
 def _is_ambient(name: str) -> bool:
