@@ -152,7 +152,7 @@ def test_in_a_real_bash(project: Path, words: list[str], expected: list[str]) ->
     done = subprocess.run(
         ["bash", "--norc", "-c", script],
         cwd=project,
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        env=shell_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -164,17 +164,34 @@ def test_in_a_real_bash(project: Path, words: list[str], expected: list[str]) ->
     assert hints == (["compopt -o default"] if "--data" in words else ["compopt -o nospace"] if "-p" in words else [])
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not on this machine")
-def test_tab_in_a_terminal(project: Path) -> None:
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not on this machine")
+def test_in_a_real_fish(project: Path) -> None:
+    script = "headrace --completion fish | source; complete -C 'headrace re'; complete -C 'headrace run fl'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script], cwd=project, env=shell_environment(), capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == ["resume", "flow"]
+
+
+@pytest.mark.parametrize(
+    ("command", "set_up"),
+    [
+        (["bash", "--norc", "--noprofile", "-i"], 'eval "$(headrace --completion bash)"'),
+        (["zsh", "-f", "-i"], 'autoload -U compinit; compinit -u -D; eval "$(headrace --completion zsh)"'),
+    ],
+    ids=["bash", "zsh"],
+)
+def test_tab_in_a_terminal(project: Path, command: list[str], set_up: str) -> None:
+    if not shutil.which(command[0]):
+        pytest.skip(f"{command[0]} is not on this machine")
     main_end, end = pty.openpty()
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "$ "}
     shell = subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"], stdin=end, stdout=end, stderr=end, cwd=project, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
+        command, stdin=end, stdout=end, stderr=end, cwd=project, env=shell_environment(), start_new_session=True
+    )
     os.close(end)
     try:
-        os.write(main_end, b'eval "$(headrace --completion bash)"; echo rea""dy\n')
+        os.write(main_end, f'{set_up}; echo rea""dy\n'.encode())
         read_until(main_end, b"ready\r")
         os.write(main_end, b'headrace run fl\t\b; echo en""d\n')
         assert b"headrace run flow" in read_until(main_end, b"end\r")
@@ -182,6 +199,10 @@ def test_tab_in_a_terminal(project: Path) -> None:
         shell.kill()
         shell.wait()
         os.close(main_end)
+
+
+def shell_environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "$ "}
 
 
 def read_until(end: int, words: bytes) -> bytes:
