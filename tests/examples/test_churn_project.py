@@ -13,6 +13,7 @@ import pytest
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "churn"
 
 
+@pytest.mark.prove  # they are among the normal tests; this is how whoever copies the project runs them
 @pytest.mark.timeout(600)
 def test_its_own_tests_pass() -> None:
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "tests"]
