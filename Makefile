@@ -106,6 +106,6 @@ bench: bench-envs bytecode $(CUSTOMERS) ## measure Headrace beside its peers; wr
 	@$(BIN)/python benchmarks/run.py
 
 clean: ## remove what make made (environments, caches, the example's store)
-	rm -rf .venv .venv-* benchmarks/.envs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .engines benchmarks/.envs build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf .import_linter_cache examples/*/.headrace $(CUSTOMERS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
