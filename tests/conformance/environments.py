@@ -1,7 +1,7 @@
 """One environment for each orchestrator, under .engines, brought up to date when its pins change.
 
-    environments.py [ENGINE ...]       make them; all by default
-    environments.py --pin ENGINE ...   resolve engines/ENGINE.in again, with hashes, naming no host
+environments.py [ENGINE ...]       make them; all by default
+environments.py --pin ENGINE ...   resolve engines/ENGINE.in again, with hashes, naming no host
 """
 
 from __future__ import annotations
