@@ -85,6 +85,7 @@ def test_groups_of_rare_values_and_of_numbers() -> None:
     more = pl.concat([frame.select("n")] * 2)
     quartiles = {value: rows.sum() for value, rows in group_rows(more, "n")}
     assert sum(quartiles.values()) == 116 and len(quartiles) == 4 and max(quartiles.values()) <= 30
+    assert {value: rows.sum() for value, rows in group_rows(frame.rename({"s": "count"}), "count")} == named
 
 
 @pytest.mark.parametrize(

@@ -164,6 +164,8 @@ def test_declared_kinds(tmp_path: Path) -> None:
         DataError, match=r"2 values of column 'n' aren't integer, as declared: 'x' \(row 2\), 'y' \(row 4\)"
     ):
         rows(bad, types={"n": "integer"})
+    with pytest.raises(DataError, match=r"1 values of column 'row' aren't integer, as declared: 'x' \(row 1\)"):
+        rows(put(tmp_path, "row\nx\n2\n"), types={"row": "integer"})
     with pytest.raises(DataError, match=r"types= names column 'm', which the table doesn't have.\nHint: there are 'n'"):
         rows(bad, types={"m": "integer"})
     with pytest.raises(

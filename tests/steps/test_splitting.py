@@ -108,10 +108,11 @@ def test_shares_by_key_are_right_on_average() -> None:
     assert abs(sizes[1] - 3000) < 250 and abs(sizes[2] - 3000) < 250
 
 
-def test_the_latest_are_for_the_test() -> None:
+@pytest.mark.parametrize("name", ["t", "n", "moment"])
+def test_the_latest_are_for_the_test(name: str) -> None:
     times = list(range(100))
     random.Random(0).shuffle(times)
-    found = parts(numbered(100, t=times), ByTime("t"), validation=0.1, test=0.2)
+    found = parts(numbered(100, t=times).rename({"t": name}), ByTime(name), validation=0.1, test=0.2)
     assert [sorted(times[row] for row in part) for part in found] == [
         list(range(70)),
         list(range(70, 80)),

@@ -242,3 +242,29 @@ def test_columns_that_are_not_there(tmp_path: Path) -> None:
     for option in ("key", "time"):
         with pytest.raises(DataError, match=f"--{option} names column 'qarter'.*\nHint: did you mean 'quarter'"):
             proposed(tmp_path, made(), **{option: "qarter"})
+
+
+@pytest.mark.parametrize("name", ["count", "answers", "label", "value"])
+def test_columns_may_have_any_name(tmp_path: Path, name: str) -> None:
+    frame = made().with_columns(kind=pl.when(pl.col("sold") == "yes").then(pl.lit("dear")).otherwise(pl.lit("cheap")))
+    assert proposed(tmp_path, frame.rename({"sold": name}), name).positive == "yes"
+    assert name in {suspicion.column for suspicion in proposed(tmp_path, frame.rename({"kind": name})).suspicions}
+
+
+def test_a_table_is_read_again_only_for_other_spellings_of_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        asked.append(options["missing"])
+        return ingest(*arguments, **options)
+
+    ingest = surveys.ingest
+    monkeypatch.setattr(surveys, "ingest", counted)
+    path = written(tmp_path, made())
+    survey(path)
+    assert asked == [surveys.MISSING]
+    path.write_text(path.read_text().replace(",port,", ",?,"))
+    assert survey(path).missing == ("?",)
+    assert asked[1:] == [surveys.MISSING, (*surveys.MISSING, "?")]

@@ -157,7 +157,7 @@ def _as_json(project: Project, proposal: Proposal | None) -> dict[str, Any]:
     return found | {
         "data": {"path": data.written, "copied": data.copied_from is not None, "why": data.why},
         "rows": proposal.table.n_rows,
-        "columns": {column.name: column.meant or column.kind for column in proposal.table.columns},
+        "columns": {column.name: column.read_as for column in proposal.table.columns},
         "target": {"column": proposal.target, "task": proposal.task, "why": proposal.why_task},
         "positive": proposal.positive,
         "labels": list(proposal.labels),

@@ -327,9 +327,9 @@ def group_rows(table: object, column: str) -> Iterator[tuple[str, Array]]:
     values = collect(scan(table, in_order=True).select(column)).to_series()
     if values.dtype.is_numeric() and values.n_unique() > MOST_GROUPS:
         values = _quartiles(values)
-    text = values.cast(pl.String).fill_null("(missing)")
-    counts = text.value_counts().sort(["count", text.name], descending=[True, False])
-    frequent = counts.filter(pl.col("count") >= SMALLEST_GROUP).head(MOST_GROUPS)[text.name].to_list()
+    text = values.cast(pl.String).fill_null("(missing)").alias("value")
+    counts = text.value_counts().sort(["count", "value"], descending=[True, False])
+    frequent = counts.filter(pl.col("count") >= SMALLEST_GROUP).head(MOST_GROUPS)["value"].to_list()
     for value in frequent:
         yield value, (text == value).to_numpy()
     others = ~text.is_in(frequent)

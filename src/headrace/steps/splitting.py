@@ -151,12 +151,13 @@ def _by_time(frame: Lazy, how: ByTime, validation: float, test: float) -> Lazy:
     import narwhals as nw
 
     time = nw.col(how.column)
-    counts = collect(frame.filter(~time.is_null()).group_by(how.column).agg(nw.len().alias("n")).sort(how.column))
+    times = frame.filter(~time.is_null()).select(time.alias("moment"))
+    counts = collect(times.group_by("moment").agg(nw.len().alias("n")).sort("moment"))
     if len(counts) < 3:
         raise DataError(
             f"Column {how.column!r} has {len(counts)} moments, too few for three parts", hint="split another way"
         )
-    moments, n_rows = counts[how.column], counts["n"]
+    moments, n_rows = counts["moment"], counts["n"]
     shares = (n_rows.reverse().cum_sum().reverse() / n_rows.sum()).to_list()
     last = _nearest(shares, test, range(2, len(shares)))
     middle = _nearest(shares, test + validation, range(1, last))

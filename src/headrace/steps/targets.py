@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from headrace.core.errors import DataError, near_miss
-from headrace.steps.kinds import kind_of
+from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.tables import collect, need_columns, scan
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def as_labels(values: pl.Series) -> pl.Series:
     return values.cast(pl.String)
 
 
-def kind_of_series(values: pl.Series) -> str | None:
+def kind_of_series(values: pl.Series) -> Kind | None:
     """Give the kind of a column in memory."""
     import narwhals as nw
 

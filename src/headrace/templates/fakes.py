@@ -15,12 +15,12 @@ MOST_CATEGORIES = 12
 
 def cause_of(found: Proposal) -> Column:
     """Choose the feature that the made-up answer follows from: numbers, of most different values, before others."""
-    return max(found.features, key=lambda column: (_kind(column) in ("integer", "number"), column.n_unique))
+    return max(found.features, key=lambda column: (column.read_as in ("integer", "number"), column.n_unique))
 
 
 def needs_dates(found: Proposal) -> bool:
     """Say whether a column holds dates."""
-    return any(_kind(column) in ("date", "datetime") for column in _columns(found))
+    return any(column.read_as in ("date", "datetime") for column in _columns(found))
 
 
 def made_up_lines(found: Proposal) -> Iterator[str]:
@@ -54,7 +54,7 @@ def labels_block(found: Proposal) -> str:
     if found.task == "regression" or column.kind == "boolean":
         return ""
     labels: list[Any] = sorted(found.labels)
-    if _kind(column) in ("integer", "number"):
+    if column.read_as in ("integer", "number"):
         labels = sorted(int(label) if label.lstrip("-").isdigit() else float(label) for label in labels)
     return f"\n{call('LABELS = ', [literal(label) for label in labels], indent=0, end='')}\n"
 
@@ -68,19 +68,19 @@ def _answer(found: Proposal, column: Column) -> str:
 
 
 def _caused(column: Column) -> str:
-    if _kind(column) in ("integer", "number"):
-        value = f"({literal(column.low)} + {_width(column)} * cause).round({0 if _kind(column) == 'integer' else 3})"
-        return f"{value}.astype(int)" if _kind(column) == "integer" else value
-    if _kind(column) == "boolean":
+    if column.read_as in ("integer", "number"):
+        value = f"({literal(column.low)} + {_width(column)} * cause).round({0 if column.read_as == 'integer' else 3})"
+        return f"{value}.astype(int)" if column.read_as == "integer" else value
+    if column.read_as == "boolean":
         return "cause > 0.5"
-    if _kind(column) in ("date", "datetime"):
+    if column.read_as in ("date", "datetime"):
         return _times(column, by="3000 * cause[i]")
     values = ", ".join(literal(value) for value in _categories(column))
     return f"np.array([{values}])[(cause * {len(_categories(column))}).astype(int)]"
 
 
 def _random(column: Column, name: str) -> str:
-    kind = _kind(column)
+    kind = column.read_as
     if not column.n_present:
         return f"{name}: [None] * n_rows,"
     if kind == "boolean":
@@ -111,7 +111,7 @@ def _times(column: Column, *, ordered: bool = False, by: str = "") -> str:
     moment = f"{first} + timedelta(days={by})"
     return (
         f"[({moment}).date() for i in range(n_rows)]"
-        if _kind(column) == "date"
+        if column.read_as == "date"
         else f"[{moment} for i in range(n_rows)]"
     )
 
@@ -119,7 +119,3 @@ def _times(column: Column, *, ordered: bool = False, by: str = "") -> str:
 def _width(column: Column) -> str:
     width = column.high - column.low
     return literal(round(width, 6) if isinstance(width, float) else width)
-
-
-def _kind(column: Column) -> str | None:
-    return column.meant or column.kind

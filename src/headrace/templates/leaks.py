@@ -58,20 +58,12 @@ def _says_answer(rows: pl.DataFrame, column: Column, target: str, *, is_number: 
     present = rows.select(column.name, target).drop_nulls()
     if len(present) < max(LEAST_ROWS, 0.5 * len(rows)):
         return ""
-    if _kind(column) in ("integer", "number"):
+    if column.read_as in ("integer", "number"):
         return _ranks_alike(present, column.name, target, is_number=is_number)
-    if not is_number and 2 <= column.n_unique <= MOST_GROUPS:
-        answers = present.group_by(column.name).agg(present_answers(target))["answers"]
-        if answers.max() == 1:
-            return f"each of its values goes with one {target}"
+    is_grouping = not is_number and 2 <= column.n_unique <= MOST_GROUPS
+    if is_grouping and len(present.unique()) == present[column.name].n_unique():
+        return f"each of its values goes with one {target}"
     return ""
-
-
-def present_answers(target: str) -> pl.Expr:
-    """Count the different answers of a group."""
-    import polars as pl
-
-    return pl.col(target).n_unique().alias("answers")
 
 
 def _ranks_alike(present: pl.DataFrame, column: str, target: str, *, is_number: bool) -> str:
@@ -109,7 +101,7 @@ def _summands(rows: pl.DataFrame, target: str, columns: list[Column]) -> Iterato
     """Find two columns whose sum or difference is the target."""
     import numpy as np
 
-    numbers = [column.name for column in columns if _kind(column) in ("integer", "number") and column.name != target]
+    numbers = [column.name for column in columns if column.read_as in ("integer", "number") and column.name != target]
     answers = rows[target].to_numpy()
     values = {name: rows[name].to_numpy() for name in numbers[:MOST_SUMMANDS]}
     scale = float(np.abs(answers).max()) * 1e-9
@@ -121,7 +113,3 @@ def _summands(rows: pl.DataFrame, target: str, columns: list[Column]) -> Iterato
             if np.allclose(values[one] + sign * values[other], answers, atol=scale):
                 yield from (Suspicion(name, f"{words} = {target}") for name in (one, other))
                 return
-
-
-def _kind(column: Column) -> str | None:
-    return column.meant or column.kind

@@ -99,14 +99,14 @@ def propose(
     column = table[target]
     _refuse_target(table, column)
     refuse_tiny(table, LEAST_ROWS)
-    labels, folds = _labels(table, column)
+    counts, folds = _labels(table, column)
+    labels = tuple(counts)
     task, why_task = _task(column, labels, template)
     if task != "regression":
         _refuse_labels(column, labels)
     key_chosen = _key(table, target, key)
     time_chosen = _time(table, target, key_chosen.column, time)
-    counted = _counts(table, target, folds)
-    positive = _positive(labels, counted) if task == "binary" else None
+    positive = _positive(counts) if task == "binary" else None
     answers = tuple(sorted(labels, key=lambda label: (label == positive, label)) if task != "regression" else ())
     known = {name for name in (target, key_chosen.column, time_chosen.column) if name}
     suspicions = tuple(find_leaks(table, target, is_number=task == "regression", known=known))
@@ -145,23 +145,24 @@ def _refuse_target(table: Survey, column: Column) -> None:
     if column.n_unique == 1 and table.n_rows > 1:
         shown = column.values[0] if column.values else column.low
         raise DataError(f"Column {column.name!r} has one value only, {shown!r}, so there is nothing to predict")
-    if (column.meant or column.kind) in ("date", "datetime"):
+    if column.read_as in ("date", "datetime"):
         raise DataError(
             f"Column {column.name!r} holds dates, which can't be predicted as they are",
             hint="make a column of days until then, or of whether it came to pass",
         )
 
 
-def _labels(table: Survey, column: Column) -> tuple[tuple[str, ...], bool]:
-    """Give a column's labels, and whether some differ only in case or blanks and are to be spelled alike."""
-    values = as_labels(table.rows[column.name]).drop_nulls().unique().sort()
-    folded = values.str.strip_chars().str.to_lowercase().unique().sort()
-    folds = column.kind == "text" and len(folded) < len(values)
-    return tuple((folded if folds else values).to_list()), folds
+def _labels(table: Survey, column: Column) -> tuple[dict[str, int], bool]:
+    """Count a column's labels, sorted, and say whether some differ only in case or blanks: these count as one."""
+    values = as_labels(table.rows[column.name]).drop_nulls().alias("label")
+    folded = values.str.strip_chars().str.to_lowercase()
+    folds = column.kind == "text" and folded.n_unique() < values.n_unique()
+    counts = (folded if folds else values).value_counts().sort("label")
+    return dict(counts.iter_rows()), folds
 
 
 def _task(column: Column, labels: tuple[str, ...], template: Template | None) -> tuple[Task, str]:
-    kind = column.meant or column.kind
+    kind = column.read_as
     is_whole = kind == "integer" or (kind == "number" and all(float(value).is_integer() for value in column.values))
     is_numbers = kind in ("integer", "number") and not (is_whole and column.n_unique <= FEW_NUMBERS)
     task: Task = "regression" if is_numbers else "binary" if len(labels) == 2 else "multiclass"
@@ -181,7 +182,7 @@ def _task(column: Column, labels: tuple[str, ...], template: Template | None) ->
 
 def _refuse_labels(column: Column, labels: tuple[str, ...]) -> None:
     if len(labels) > MOST_LABELS or len(labels) > column.n_present / 3:
-        is_number = (column.meant or column.kind) in ("integer", "number")
+        is_number = column.read_as in ("integer", "number")
         raise DataError(
             f"Column {column.name!r} has {len(labels)} different labels in {column.n_present} rows: a name or key, "
             "not something to predict",
@@ -191,17 +192,10 @@ def _refuse_labels(column: Column, labels: tuple[str, ...]) -> None:
         raise DataError(f"Column {column.name!r} has one label only, {labels[0]!r}, so there is nothing to predict")
 
 
-def _counts(table: Survey, target: str, folds: bool) -> dict[str, int]:
-    labels = as_labels(table.rows[target]).drop_nulls()
-    labels = labels.str.strip_chars().str.to_lowercase() if folds else labels
-    counts = labels.value_counts()
-    return dict(zip(counts[target].to_list(), counts["count"].to_list(), strict=True))
-
-
-def _positive(labels: tuple[str, ...], counts: dict[str, int]) -> str:
+def _positive(counts: dict[str, int]) -> str:
     """Choose the label that a model is asked for: by its name, else the rarer one."""
-    named = [label for label in labels if label.lower() in POSITIVE]
-    return named[0] if len(named) == 1 else min(labels, key=lambda label: (counts.get(label, 0), label))
+    named = [label for label in counts if label.lower() in POSITIVE]
+    return named[0] if len(named) == 1 else min(counts, key=lambda label: (counts[label], label))
 
 
 def _share_unique(column: Column) -> float:
@@ -254,13 +248,13 @@ def _time(table: Survey, target: str, key: str | None, given: str | None) -> Cho
     if not found:
         return Chosen(None, "no column holds dates")
     best = max(found, key=lambda column: (column.n_present, bool(TIME_NAME.search(column.name)), column.n_unique))
-    kind = best.meant or best.kind
+    kind = best.read_as
     what = "seconds since 1970" if kind == "integer" else "dates" if kind == "date" else "moments"
     return Chosen(best.name, f"{what} from {_shown_time(best.low)} to {_shown_time(best.high)}")
 
 
 def _is_time(column: Column) -> bool:
-    if (column.meant or column.kind) in ("date", "datetime"):
+    if column.read_as in ("date", "datetime"):
         return True
     low, high = UNIX_SECONDS
     is_named = bool(re.search(r"(?i)time|stamp|date|_at$|epoch", column.name))

@@ -208,7 +208,7 @@ def _warnings(found: Proposal) -> list[str]:
 
 def _seen(column: Column) -> str:
     """Give the rule that says what was seen of a column."""
-    kind, name, warn = column.meant or column.kind, literal(column.name), 'severity="warn"'
+    kind, name, warn = column.read_as, literal(column.name), 'severity="warn"'
     if kind == "text" and 1 < len(column.values) <= MOST_LISTED:
         values = ["(", *[literal(value) for value in column.values], ")"]
         return call("OneOf", [name, values, warn], indent=4)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError
 from headrace.steps.ingestion import MISSING, ingest
-from headrace.steps.kinds import Kind, kind_of
+from headrace.steps.kinds import Kind
 from headrace.steps.parsing import as_kind
 from headrace.steps.reading.encodings import find_encoding
 from headrace.steps.reading.sniffing import FileKind, sniff
 from headrace.steps.tables import scan
+from headrace.steps.targets import kind_of_series
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -51,6 +52,11 @@ class Column:
     n_odd: int = 0
     """Values that can't."""
 
+    @property
+    def read_as(self) -> Kind | None:
+        """The kind that its values are read as here."""
+        return self.meant or self.kind
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -82,8 +88,10 @@ def survey(path: Path) -> Survey:
     """
     sniffed = sniff(path)
     encoding = find_encoding(sniffed) if sniffed.kind in ("csv", "tsv") else "utf-8"
-    missing = _more_missing(_rows(path, encoding, MISSING)[0]) if sniffed.kind != "parquet" else ()
-    rows, n_rows = _rows(path, encoding, (*MISSING, *missing))
+    rows, n_rows = _rows(path, encoding, MISSING)
+    missing = _more_missing(rows) if sniffed.kind != "parquet" else ()
+    if missing:
+        rows, n_rows = _rows(path, encoding, (*MISSING, *missing))
     columns = tuple(_column(rows, name) for name in rows.columns)
     return Survey(path, sniffed.kind, n_rows, columns, _as_meant(rows, columns), encoding, missing)
 
@@ -92,9 +100,11 @@ def _rows(path: Path, encoding: str, missing: Sequence[str]) -> tuple[pl.DataFra
     import polars as pl
 
     lazy = ingest(path, encoding=encoding, missing=missing).polars()
-    n_rows = int(lazy.select(pl.len()).collect(engine="streaming").item())
-    step = -(-n_rows // MOST_ROWS)
-    rows = (lazy.gather_every(step) if step > 1 else lazy).collect(engine="streaming")
+    rows = lazy.head(MOST_ROWS + 1).collect(engine="streaming")
+    n_rows = len(rows)
+    if n_rows > MOST_ROWS:
+        n_rows = int(lazy.select(pl.len()).collect(engine="streaming").item())
+        rows = lazy.gather_every(-(-n_rows // MOST_ROWS)).collect(engine="streaming")
     return rows.with_columns(pl.selectors.float().fill_nan(None)), n_rows
 
 
@@ -116,10 +126,9 @@ def _more_missing(rows: pl.DataFrame) -> tuple[str, ...]:
 
 
 def _column(rows: pl.DataFrame, name: str) -> Column:
-    import narwhals as nw
     import polars as pl
 
-    kind = kind_of(nw.from_native(rows[name], series_only=True).dtype)
+    kind = kind_of_series(rows[name])
     if kind is None:
         return Column(name, None, len(rows) - rows[name].null_count(), 0)
     meant = _meant(rows, name) if kind == "text" else None

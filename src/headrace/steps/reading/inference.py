@@ -56,11 +56,9 @@ class Inference:
         self.n_rows += len(batch)
 
     def _add_misfits(self, batch: pl.DataFrame, name: str) -> None:
-        import polars as pl
 
-        bad = batch.select(pl.int_range(pl.len()).alias("row"), pl.col(name)).filter(
-            ~_reads_as(name, self.declared[name], strictly=False)
-        )
+        misfits = ~_reads_as(name, self.declared[name], strictly=False)
+        bad = batch.select(name).with_row_index(f"row of {name}").filter(misfits)
         self.n_misfits[name] += len(bad)
         room = N_SHOWN - len(self.misfits[name])
         self.misfits[name] += [(self.n_rows + row + 1, text) for row, text in bad.head(room).iter_rows()]
