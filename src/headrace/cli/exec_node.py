@@ -4,25 +4,150 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.cli.parameters import add_date, add_parameters, read_parameters
-from headrace.cli.parser import Parser, add_json, add_store
+from headrace.cli.parser import Parser, UsageError, add_json, add_store
 
 if TYPE_CHECKING:
+    from headrace.cli.plain import PlainConsole
     from headrace.core.plan import Node
     from headrace.engine.records import NodeResult
+    from headrace.engine.run import RunOptions, Session
     from headrace.engine.state import Run
 
 DESCRIPTION = """\
-Execute one node of a run, for an orchestrator that has decided that it is its turn.
+Execute one node of a run, for an orchestrator that has decided that it is its turn; or begin the run, or finish it.
 
-The run begins with the first node that is executed: its parameters and external pins are recorded then, once, and
-hold for all others, whatever is given later. Exit codes: 0 the node succeeded, was a hit or was skipped; 1 it failed;
-2 it could not be begun; 130 the run was cancelled (headrace cancel). A gate's rejection is no failure of the node."""
+The run begins with --begin, or else with the first node that is executed: its parameters and external pins are
+recorded then, once, and hold for all others, whatever is given later. Exit codes: 0 the node succeeded, was a hit or
+was skipped; 1 it failed, its retries included; 2 it could not be begun; 130 the run was cancelled (headrace cancel).
+A gate's rejection is no failure of the node: --finish exits with 3 then, and else as headrace run would have."""
+
+
+def main(given: Sequence[str]) -> int:
+    """Begin a run, execute one node of it, or finish it, and return the exit code."""
+    arguments = _read(given)
+    if arguments.with_parent:
+        _end_with_parent()
+    from headrace.cli.places import find_pipeline
+    from headrace.cli.plain import PlainConsole
+    from headrace.cli.steady import ending_as_interrupted
+    from headrace.engine.run import RunOptions, Session
+
+    console = PlainConsole(sys.stderr if arguments.json or arguments.slices else sys.stdout)
+    session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
+    engine = {"name": arguments.engine, "run": arguments.engine_run} if arguments.engine else None
+    with ending_as_interrupted():
+        if arguments.begin:
+            return _begin(session, arguments, RunOptions(display=console, engine=engine))
+        if arguments.finish:
+            return _finish(session, arguments, RunOptions(display=console))
+        from headrace.cli.echo import Echo
+
+        options = RunOptions(display=Echo(console, session.store, arguments.run), engine=engine)
+        return _execute(session, arguments, options, console)
+
+
+def _read(given: Sequence[str]) -> argparse.Namespace:
+    parser = Parser("exec", DESCRIPTION)
+    parser.add_argument("node", nargs="?", metavar="NODE", help="the node's id in the plan")
+    parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="as for headrace run")
+    parser.add_argument("--run", required=True, metavar="ID", help="the run's id, the same for all its nodes")
+    add_parameters(parser)
+    add_date(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--begin", action="store_true", help="only begin the run; names no NODE")
+    what.add_argument(
+        "--slices", action="store_true", help="of a node that maps: print its tasks, such as 0:100, as JSON"
+    )
+    what.add_argument("--items", metavar="FIRST:END", help="of a node that maps: carry out the items of one task")
+    what.add_argument("--collect", action="store_true", help="of a node that maps: end it, when its tasks have ended")
+    what.add_argument(
+        "--finish",
+        action="store_true",
+        help="end the run, when all its tasks have ended, and say how; names no NODE",
+    )
+    parser.add_argument(
+        "--shape", metavar="DIGEST", help="with --begin: refuse where the graph is another than that which was compiled"
+    )
+    parser.add_argument("--engine", metavar="NAME", help="the orchestrator, for the run's record")
+    parser.add_argument("--engine-run", metavar="TEXT", default="", help="what the orchestrator calls the run")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="end, and the step with it, when the process that started this ends"
+    )
+    add_store(parser)
+    add_json(parser)
+    arguments = parser.read(given)
+    if arguments.begin or arguments.finish:
+        if arguments.pipeline is not None:
+            raise UsageError(
+                f"headrace exec: there is no place for {arguments.pipeline!r}",
+                hint="--begin and --finish are about the whole run and name no node",
+            )
+        arguments.node, arguments.pipeline = None, arguments.node
+    elif arguments.node is None:
+        raise UsageError("headrace exec needs a NODE", hint="its id in the plan; or --begin, or --finish")
+    return arguments
+
+
+def _end_with_parent() -> None:
+    """Be told to end when the process that started this one ends, and end at once where it has already."""
+    from headrace.engine.process import end_with_parent
+
+    end_with_parent(signal.SIGTERM)
+    if os.getppid() == 1:
+        raise KeyboardInterrupt
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, object]:
+    return read_parameters(arguments.parameters, arguments.params, arguments.date)
+
+
+def _begin(session: Session, arguments: argparse.Namespace, options: RunOptions) -> int:
+    from headrace.core.values import encode
+    from headrace.engine.exec_run import begin_run
+
+    view = begin_run(session, arguments.run, encode(_given(arguments)), options, arguments.shape)
+    if arguments.json:
+        facts = {
+            "run": view.id,
+            "pipeline": view.plan.pipeline,
+            "date": view.begin.get("date"),
+            "nodes": len(view.plan.nodes),
+            "store": session.store.url,
+        }
+        sys.stdout.write(json.dumps(facts) + "\n")
+    return 0
+
+
+def _finish(session: Session, arguments: argparse.Namespace, options: RunOptions) -> int:
+    from headrace.engine.exec_run import finish_run
+
+    end = finish_run(session, arguments.run, options)
+    failed = {item.node: item.failure.message if item.failure else "" for item in end.view.failures()}
+    if arguments.json:
+        nodes = {
+            name: {"outcome": item.outcome, "attempt": item.attempt, "reason": item.reason, "seconds": item.seconds}
+            for name, item in end.view.results.items()
+        }
+        facts = {
+            "run": end.view.id,
+            "pipeline": end.view.plan.pipeline,
+            "outcome": end.outcome,
+            "seconds": (end.view.end or {}).get("seconds"),
+            "counts": (end.view.end or {}).get("counts"),
+            "rejected_by": end.rejected_by,
+            "failed": failed,
+            "nodes": nodes,
+        }
+        sys.stdout.write(json.dumps(facts) + "\n")
+    return end.outcome.exit_code
 
 
 def _work(arguments: argparse.Namespace) -> Callable[[Run, Node], NodeResult]:
@@ -39,37 +164,13 @@ def _work(arguments: argparse.Namespace) -> Callable[[Run, Node], NodeResult]:
     return exec_items.collect if arguments.collect else execute
 
 
-def main(given: Sequence[str]) -> int:
-    """Execute one node and return the exit code."""
-    parser = Parser("exec", DESCRIPTION)
-    parser.add_argument("node", metavar="NODE", help="the node's id in the plan")
-    parser.add_argument("pipeline", nargs="?", metavar="PIPELINE", help="as for headrace run")
-    parser.add_argument("--run", required=True, metavar="ID", help="the run's id, the same for all its nodes")
-    add_parameters(parser)
-    add_date(parser)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--slices", action="store_true", help="of a node that maps: print its tasks, such as 0:100, as JSON"
-    )
-    what.add_argument("--items", metavar="FIRST:END", help="of a node that maps: carry out the items of one task")
-    what.add_argument("--collect", action="store_true", help="of a node that maps: end it, when its tasks have ended")
-    add_store(parser)
-    add_json(parser)
-    arguments = parser.read(given)
-    from headrace.cli.places import find_pipeline
-    from headrace.cli.plain import PlainConsole
-    from headrace.cli.steady import ending_as_interrupted
+def _execute(session: Session, arguments: argparse.Namespace, options: RunOptions, console: PlainConsole) -> int:
     from headrace.core.outcome import Outcome, RunOutcome
     from headrace.core.values import encode
     from headrace.engine.exec_node import exec_node
-    from headrace.engine.run import RunOptions, Session
 
-    parameters = encode(read_parameters(arguments.parameters, arguments.params, arguments.date))
-    console = PlainConsole(sys.stderr if arguments.json or arguments.slices else sys.stdout)
-    session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
-    with ending_as_interrupted():
-        options = RunOptions(display=console)
-        result = exec_node(session, arguments.node, arguments.run, parameters, options, _work(arguments))
+    parameters = encode(_given(arguments))
+    result = exec_node(session, arguments.node, arguments.run, parameters, options, _work(arguments))
     if arguments.slices:
         sys.stdout.write(json.dumps((result.items or {}).get("slices", [])) + "\n")
         return 1 if result.outcome.is_failure else 0

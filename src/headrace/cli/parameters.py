@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the pipeline; the text is read as its declared type (may be given again)",
     )
     parser.add_argument(
-        "--params", metavar="FILE", help="parameters from a JSON or TOML file; what -p gives goes before it"
+        "--params",
+        metavar="FILE",
+        help="parameters from a JSON or TOML file, or as JSON from standard input (-); what -p gives goes before it",
     )
 
 
@@ -65,7 +68,7 @@ def read_parameters(pairs: Iterable[str], file: str | None, date: str | None = N
 
 def _read_file(path: Path) -> Mapping[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = sys.stdin.buffer.read().decode() if str(path) == "-" else path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParameterError(
             f"The parameter file {str(path)!r} cannot be read: {error.strerror}", hint="--params takes a file's path"

@@ -190,6 +190,25 @@ class Plan:
         """The sha256 of the plan's canonical JSON."""
         return _digest(self._body())
 
+    @cached_property
+    def shape(self) -> str:
+        """The sha256 of the graph alone: which nodes there are, of which outputs, and what each takes and waits for.
+
+        Two runs with other values of the same pipeline have one shape, unless the graph depends on the values.
+        """
+        outputs = {spec.id: [output.name for output in spec.outputs] for spec in self.steps}
+        return _digest(
+            {
+                node.id: [
+                    [str(name) for name in node.upstream()],
+                    str(node.when) if node.when else None,
+                    list(node.map.over) if node.map else None,
+                    outputs[node.step],
+                ]
+                for node in self.nodes
+            }
+        )
+
     def to_json(self) -> str:
         """The canonical text: one plan, one text."""
         return canonical({"headrace_plan": PLAN_VERSION, "digest": self.digest, **self._body()})

@@ -10,6 +10,7 @@ from headrace.core.plan import Node
 from headrace.core.values import Json, names_in
 from headrace.engine.cancel import obeying, refuse_if_cancelled
 from headrace.engine.events import RunStarted
+from headrace.engine.exec_run import begun
 from headrace.engine.execute import execute
 from headrace.engine.view import RunView
 
@@ -39,7 +40,7 @@ def exec_node(
     """
     session.check_listeners()
     with session.closing():
-        prepared, is_new = _begun(session, run_id, parameters, options)
+        prepared, is_new = begun(session, run_id, parameters, options)
         node = prepared.plan.node(node_id)
         run = session.opened(run_id, prepared, options, node=node_id)
         try:
@@ -58,20 +59,6 @@ def exec_node(
         finally:
             run.launcher.close()
             run.emit.close()
-
-
-def _begun(session: Session, run_id: str, parameters: Mapping[str, Json], options: RunOptions) -> tuple[Prepared, bool]:
-    """The plan of a run that has begun, by us or by another process; and whether it was by us."""
-    from headrace.engine.records import RunRecord
-
-    record = RunRecord(session.store, run_id)
-    given = dict(parameters)
-    if record.has_begun():
-        return session.traced(record.begin()["given"], inline=False), False
-    prepared = session.traced(given, inline=False)
-    if session.write_begin(run_id, prepared, given, options, process=None):
-        return prepared, True
-    return session.traced(record.begin()["given"], inline=False), False
 
 
 def _is_whole(session: Session, result: NodeResult) -> bool:

@@ -34,7 +34,7 @@ class Miss:
 
 def examine(run: Run, node: Node) -> NodeResult | Miss:
     """End a node that is skipped or whose result is there already; else say that it must be executed, and why."""
-    result = _decided_by_others(run, node)
+    result = decided_by_others(run, node)
     if result is None:
         request = prepare_request(run, node)
         found = find_result(run, request)
@@ -167,7 +167,7 @@ def _failed(miss: Miss, failure: Failure) -> NodeResult:
     )
 
 
-def _decided_by_others(run: Run, node: Node) -> NodeResult | None:
+def decided_by_others(run: Run, node: Node) -> NodeResult | None:
     """Whether what comes before, or the condition, already says how this node ends."""
     for name in node.upstream():
         result = run.result(name)

@@ -53,7 +53,8 @@ class RunInfo:
     settings
         The table ``[tool.headrace]`` of the project's file.
     node
-        The one node that this process carries out for an orchestrator; None where it carries out the whole run.
+        The one node that this process carries out for an orchestrator, empty where it only begins the run; None where
+        it carries out the whole run, or finishes one.
     """
 
     run_id: str

@@ -43,7 +43,12 @@ def worker_environment(environment: Mapping[str, str], cpus: int) -> dict[str, s
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends. Linux alone; elsewhere it does nothing."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
+
+
+def end_with_parent(number: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent ends. Linux alone; elsewhere it does nothing."""
+    _prctl(PR_SET_PDEATHSIG, number)
 
 
 def adopt_orphans() -> None:

@@ -114,6 +114,8 @@ class RunOptions:
         that of the run that is resumed.
     echo
         For an inline run: also print what steps print.
+    engine
+        The orchestrator that carries out the run, and what the run is called there; None on this machine's own engine.
     waits
         Is told what the run waits for where it may not begin yet: another run for its date, a place among
         ``max_active_runs``, the run of the date before. None: it does not wait, but raises `RunError`.
@@ -127,6 +129,7 @@ class RunOptions:
     resumes: RunRecord | None = None
     selection: Selection = field(default_factory=Selection)
     echo: bool = True
+    engine: Mapping[str, str] | None = None
     waits: Callable[[str], None] | None = None
 
 
@@ -315,18 +318,22 @@ class Session:
             "headrace": headrace.__version__,
             "inline": options.inline,
             "process": process,
+            **({"engine": dict(options.engine)} if options.engine else {}),
             "resumes": options.resumes.id if options.resumes else None,
             "date": text_of(day) if (day := date_of(prepared.plan)) else None,
             "selection": options.selection.since(started).to_json(),
         }
 
     def opened(self, run_id: str, prepared: Prepared, options: RunOptions, *, node: str | None = None) -> Run:
-        """A run that has begun, for a process to work on: its parameters and pins are those of its record.
+        """A run that has begun, for one of its processes to work on: its parameters and pins are those of its record.
 
-        ``node``: the one node that this process carries out, None where it carries out all.
+        ``node``: the one node that this process carries out, empty for the one that only begins the run, None for the
+        one that finishes it.
         """
         begin = RunRecord(self.store, run_id).begin()
-        return self._run(begin, Part(prepared), options, self._announcer(run_id, prepared, options, node))
+        run = self._run(begin, Part(prepared), options, self._announcer(run_id, prepared, options, node))
+        run.is_shared = True
+        return run
 
     def _run(self, begin: Mapping[str, Any], part: Part, options: RunOptions, emit: Announcer) -> Run:
         return Run(

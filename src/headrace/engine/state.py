@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ class Run:
     pins: Mapping[str, Json]
     table_engine: str = "polars"
     is_inline: bool = False
+    is_shared: bool = False  # other processes carry out other nodes, and this node's earlier attempts
     reuse: RunRecord | None = None
     imported: Mapping[str, Json] = field(default_factory=dict)
     forced: Mapping[str, str] = field(default_factory=dict)  # nodes to execute whatever the store holds, and why
@@ -103,6 +104,9 @@ class Run:
 
     def end_node(self, result: NodeResult) -> NodeResult:
         """Keep a node's result, and tell that the node has ended."""
+        if self.is_shared:
+            n_before = len(RunRecord(self.store, self.id).attempts(result.node))
+            result = replace(result, attempt=n_before + 1)
         self.record(result)
         self.tell(result)
         return result
