@@ -207,7 +207,7 @@ def test_a_task_that_was_killed_crashed_and_goes_with_its_parent(flow: Any) -> N
     begin(flow, "-p", "n=60")
     execute(flow, "read", "double")
     command = [sys.executable, "-m", "headrace", "exec", "wait", "flow.py", "--run", "r-1", "--with-parent"]
-    program = f"import subprocess, time; subprocess.Popen({command!r}); time.sleep(600)"
+    program = f"import os, subprocess, time; subprocess.Popen([*{command!r}, str(os.getpid())]); time.sleep(600)"
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=flow.folder, start_new_session=True)
     until(lambda: (flow.folder / "waiting").exists())
     children = below(parent.pid)

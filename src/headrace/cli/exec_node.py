@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.cli.parameters import add_date, add_parameters, read_parameters
-from headrace.cli.parser import Parser, UsageError, add_json, add_store
+from headrace.cli.parser import Parser, UsageError, add_json, add_store, whole_number
 
 if TYPE_CHECKING:
     from headrace.cli.plain import PlainConsole
@@ -34,7 +34,7 @@ def main(given: Sequence[str]) -> int:
     """Begin a run, execute one node of it, or finish it, and return the exit code."""
     arguments = _read(given)
     if arguments.with_parent:
-        _end_with_parent()
+        _end_with_parent(arguments.with_parent)
     from headrace.cli.places import find_pipeline
     from headrace.cli.plain import PlainConsole
     from headrace.cli.steady import ending_as_interrupted
@@ -79,7 +79,10 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--engine", metavar="NAME", help="the orchestrator, for the run's record")
     parser.add_argument("--engine-run", metavar="TEXT", default="", help="what the orchestrator calls the run")
     parser.add_argument(
-        "--with-parent", action="store_true", help="end, and the step with it, when the process that started this ends"
+        "--with-parent",
+        type=whole_number,
+        metavar="PID",
+        help="end, and the step with it, when the process that started this one, of that number, ends",
     )
     add_store(parser)
     add_json(parser)
@@ -96,12 +99,12 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Be told to end when the process that started this one ends, and end at once where it has already."""
     from headrace.engine.process import end_with_parent
 
     end_with_parent(signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         raise KeyboardInterrupt
 
 

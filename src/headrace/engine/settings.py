@@ -12,6 +12,7 @@ from headrace.core.errors import ProjectError, near_miss
 KNOWN = {
     "store": "a folder or URL; .headrace in the project by default",
     "pipeline": "what `headrace run` runs when none is named",
+    "backends": "a table for each backend of `headrace compile`, with its own settings",
     "workers": "how many steps run at once; the number of processors by default",
     "table_engine": "polars or duckdb",
     "preload": "modules that the fork server imports before the first step",
