@@ -264,3 +264,12 @@ def test_wrong_usage(flow: Any, arguments: tuple[str, ...], message: str) -> Non
 
     assert done.code == 2
     assert message in done.err
+
+
+def test_a_small_value_is_told_to_who_asks(flow: Any) -> None:
+    begin(flow)
+    execute(flow, "read", "double")
+    command = ("exec", "judge", "flow.py", "--run", "r-1", "--json", "--value", "passed")
+
+    assert flow.headrace(*command, "--value", "nothing").json["values"] == {"passed": True}
+    assert flow.headrace("exec", "read", "flow.py", "--run", "r-1", "--json").json["values"] == {}

@@ -77,16 +77,23 @@ class Headrace:
         *how: str,
         log: Callable[[str], Any] = print,
         secrets: dict[str, str] | None = None,
+        values: tuple[str, ...] = (),
     ) -> dict[str, Any]:
         """Execute a node, or with ``how`` some items of it. Returns how it ended, and references to what it made.
 
-        ``secrets``: variables for its environment alone. A node that fails returns too: see ``"outcome"``.
+        ``secrets``: variables for its environment alone. ``values``: outputs of which what they hold is returned too,
+        where that is JSON and small, for the engine to show. A node that fails returns too: see ``"outcome"``.
         """
-        facts = self._facts([node, self.pipeline, *how], run, log, secrets or {})
+        shown = [f"--value={name}" for name in values]
+        facts = self._facts([node, self.pipeline, *how, *shown], run, log, secrets or {})
         kept = ("node", "outcome", "attempt", "reason", "seconds")
         failure = facts.get("failure") or {}
         outputs = {
-            name: {key: artifact[key] for key in ("digest", "format", "n_bytes") if key in artifact}
+            name: {
+                "digest": artifact["digest"],
+                "format": artifact["format"],
+                "n_bytes": sum(file[2] for file in artifact["files"]),
+            }
             for name, artifact in list((facts.get("outputs") or {}).items())[:100]
         }
         return {
@@ -94,6 +101,7 @@ class Headrace:
             **{key: facts.get(key) for key in kept},
             "message": str(failure.get("message", ""))[:2000],
             "outputs": outputs,
+            "values": facts.get("values") or {},
         }
 
     def slices(self, run: str, node: str, log: Callable[[str], Any] = print) -> list[str]:

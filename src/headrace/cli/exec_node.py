@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from headrace.cli.parser import Parser, UsageError, add_json, add_store, whole_n
 if TYPE_CHECKING:
     from headrace.cli.plain import PlainConsole
     from headrace.core.plan import Node
+    from headrace.core.values import Json
     from headrace.engine.records import NodeResult
     from headrace.engine.run import RunOptions, Session
     from headrace.engine.state import Run
@@ -28,6 +29,8 @@ The run begins with --begin, or else with the first node that is executed: its p
 recorded then, once, and hold for all others, whatever is given later. Exit codes: 0 the node succeeded, was a hit or
 was skipped; 1 it failed, its retries included; 2 it could not be begun; 130 the run was cancelled (headrace cancel).
 A gate's rejection is no failure of the node: --finish exits with 3 then, and else as headrace run would have."""
+
+MOST_BYTES_OF_A_VALUE = 10_000
 
 
 def main(given: Sequence[str]) -> int:
@@ -72,6 +75,14 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
         "--finish",
         action="store_true",
         help="end the run, when all its tasks have ended, and say how; names no NODE",
+    )
+    parser.add_argument(
+        "--value",
+        dest="values",
+        action="append",
+        default=[],
+        metavar="OUTPUT",
+        help="with --json: also what this output holds, if that is JSON and small (may be given again)",
     )
     parser.add_argument(
         "--shape", metavar="DIGEST", help="with --begin: refuse where the graph is another than that which was compiled"
@@ -167,6 +178,17 @@ def _work(arguments: argparse.Namespace) -> Callable[[Run, Node], NodeResult]:
     return exec_items.collect if arguments.collect else execute
 
 
+def _values(session: Session, result: NodeResult, names: Sequence[str]) -> Iterator[tuple[str, Json]]:
+    """What small outputs hold, for an engine that shows it."""
+    from headrace.engine.readable import stored_json
+
+    for name in names:
+        if name in result.outputs and result.outcome.is_good:
+            value = stored_json(session.store, result.outputs[name], most_bytes=MOST_BYTES_OF_A_VALUE)
+            if value is not None:
+                yield name, value[0]
+
+
 def _execute(session: Session, arguments: argparse.Namespace, options: RunOptions, console: PlainConsole) -> int:
     from headrace.core.outcome import Outcome, RunOutcome
     from headrace.core.values import encode
@@ -182,7 +204,8 @@ def _execute(session: Session, arguments: argparse.Namespace, options: RunOption
     elif not console.has_told_an_end:
         console.write(f"{arguments.node}: has ended in this run already: {result.outcome}")
     if arguments.json:
-        sys.stdout.write(result.to_json().decode() + "\n")
+        facts = {**json.loads(result.to_json()), "values": dict(_values(session, result, arguments.values))}
+        sys.stdout.write(json.dumps(facts) + "\n")
     if result.outcome is Outcome.CANCELLED:
         return RunOutcome.CANCELLED.exit_code
     return 1 if result.outcome.is_failure else 0
