@@ -18,7 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from headrace import Secret, pipeline, step
+from headrace import Resources, Secret, pipeline, step
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def numbers(n: int, token: Secret) -> list[int]:
     return list(range(n))
 
 
-@step(retries=2, timeout_seconds=60, cpus=2)
+@step(retries=2, timeout_seconds=60, resources=Resources(cpus=2))
 def double(n: int) -> int:
     return 2 * n
 
@@ -73,7 +73,8 @@ def flow(
     """
     doubled = double.map(numbers(n, Secret("TOKEN")))
     verdict = judge(doubled)
-    return inner.options(when=verdict.passed)(doubled, name) if False else keep.options(when=verdict.passed)(doubled, name)
+    keep.options(when=verdict.passed)(doubled, name)
+    return inner(doubled, name)
 '''
 
 
@@ -121,3 +122,15 @@ def project(tmp_path: Path) -> Project:
     found.write("pyproject.toml", '[project]\nname = "flows"\nversion = "1"\n')
     found.write("flow.py", FLOW)
     return found
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> dict[str, str]:
+    """The environment in which another package brings the backend ``plain``."""
+    package = tmp_path / "package"
+    info = package / "plain_package-1.dist-info"
+    info.mkdir(parents=True)
+    (package / "plain_package.py").write_text(Path(__file__).with_name("plain_package.py").read_text())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plain-package\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[headrace.backends]\nplain = plain_package:Plain\n")
+    return {"PYTHONPATH": str(package)}

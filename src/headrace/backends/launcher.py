@@ -14,6 +14,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,6 +25,7 @@ IMPORTS = (
     "import subprocess",
     "import threading",
     "from collections.abc import Callable",
+    "from contextlib import suppress",
     "from datetime import datetime, timezone",
     "from typing import Any",
 )
@@ -133,13 +135,10 @@ class Headrace:
     ) -> tuple[int, str]:
         """Run ``headrace exec`` to its end, its log told line by line. Raises `Lost` where a signal ended it."""
         command = [*self.command, "exec", *what, "--run", run, "--store", self.store, "--with-parent", str(os.getpid())]
-        ours = (
-            "PYTHONHOME",
-            "PYTHONPATH",
-            "VIRTUAL_ENV",
-        )  # of the orchestrator's environment, and not of the project's
+        # These are of the orchestrator's environment, and not of the project's.
+        ours = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
         environment = {name: value for name, value in os.environ.items() if name not in ours}
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command,
             cwd=self.project,
             env={**environment, **secrets},
@@ -148,35 +147,33 @@ class Headrace:
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-        )
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-        lines = process.stderr
-
-        def tell() -> None:
-            for line in lines:
-                log(line.rstrip("\n"))
-
-        teller = threading.Thread(target=tell, daemon=True)
-        teller.start()
-        try:
+        ) as process:
+            assert process.stdin is not None and process.stdout is not None
+            teller = threading.Thread(target=self._tell, args=(process.stderr, log), daemon=True)
+            teller.start()
             try:
-                process.stdin.write(given)
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # it has ended without reading, and says why
-            out = process.stdout.read()
-            code = process.wait()
-        except BaseException:  # the orchestrator cancels the task: the step goes with it
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
-        teller.join(10)
+                with suppress(BrokenPipeError):  # it has ended without reading, and says why
+                    process.stdin.write(given)
+                    process.stdin.close()
+                out = process.stdout.read()
+                code = process.wait()
+            except BaseException:  # the orchestrator cancels the task: the step goes with it
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise
+            finally:
+                teller.join(10)
         if code < 0:
             raise Lost(f"headrace exec was killed by signal {-code}")
         return code, out
+
+    @staticmethod
+    def _tell(lines: Any, log: Callable[[str], Any]) -> None:
+        for line in lines:
+            log(line.rstrip("\n"))
 
 
 def launcher_source() -> str:
@@ -185,4 +182,4 @@ def launcher_source() -> str:
         inspect.getsource(part).replace("  # noqa: N818", "").replace("  # noqa: UP017", "")
         for part in (Lost, Refused, Headrace)
     ]
-    return "\n\n".join(part.rstrip("\n") + "\n" for part in parts)
+    return "\n\n\n".join(part.rstrip("\n") for part in parts) + "\n"

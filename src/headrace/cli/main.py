@@ -16,9 +16,9 @@ INTERRUPTED = 130
 WORDS: Mapping[str, tuple[str, str, str | None]] = {
     "init": ("headrace.cli.init", "make a project, for a table of your own", "Begin"),
     "run": ("headrace.cli.run", "run a pipeline", "Run"),
-    "compile": ("headrace.cli.compile", "write an orchestrator's files for it", "Run"),
     "resume": ("headrace.cli.resume", "run it again as it was given, reusing what a run made", "Run"),
     "cancel": ("headrace.cli.cancel", "end a run that is under way", "Run"),
+    "compile": ("headrace.cli.compile", "write an orchestrator's files for it", "Run"),
     "runs": ("headrace.cli.runs", "list runs", "Look"),
     "show": ("headrace.cli.show", "show a run, make its report, save an output", "Look"),
     "why": ("headrace.cli.why", "say why steps were executed, or were not", "Look"),

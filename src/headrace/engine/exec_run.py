@@ -109,13 +109,19 @@ def finish_run(session: Session, run_id: str, options: RunOptions) -> RunEnd:
             started = _started_nodes(session, run_id)
             for node in begin.plan.nodes:
                 _settle(run, node, has_started=node.id in started)
-            outcome = run_outcome(run)
+            outcome = _outcome(run)
             rejected_by = tuple(rejecting_gates(run, begin.plan))
             _write_end(run, begin, outcome)
         finally:
             run.launcher.close()
             run.emit.close()
     return RunEnd(RunView.read(session.store, run_id), outcome, rejected_by)
+
+
+def _outcome(run: Run) -> RunOutcome:
+    """How the run ended: where nobody cancelled it, what a failure kept the orchestrator from starting is no reason."""
+    has_failed = any(item.outcome.is_failure and item.outcome not in FOLLOWS for item in run.results.values())
+    return RunOutcome.FAILED if has_failed and not run.cancelled.is_set() else run_outcome(run)
 
 
 FOLLOWS = (Outcome.UPSTREAM_FAILED, Outcome.CANCELLED)
