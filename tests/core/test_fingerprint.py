@@ -70,6 +70,12 @@ def test_parts_are_named_by_file_and_definition(sandbox):
     assert code.distributions == {}
 
 
+def test_names_in_ready_made_steps_are_no_files_of_the_project(sandbox):
+    names = ["README.md", "sample_input.csv", "out/estimator.skops", "out/model.json"]
+    sandbox.write(APP | dict.fromkeys(names, ""))
+    assert sandbox.code("headrace.steps:package").files == {}
+
+
 def test_the_modules_to_verify_are_the_import_closures(sandbox):
     sandbox.write(APP)
     code = sandbox.code("app.steps:work")

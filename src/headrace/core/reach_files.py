@@ -39,10 +39,11 @@ class Files:
         A constant names a file relative to the working folder, the project's root or its module's folder; or it is the
         end of the path of a project file that is no Python source. A constant with ``*`` names all files it matches,
         and the data folder that it looks in, for files yet to come; one with a slash may name a folder of the project.
+        Constants of the ready-made steps name files that they write; what they read of a project is their arguments.
         """
         found: dict[str, str] = {}
         for module, text in sorted(strings):
-            if not _may_be_path(text):
+            if module.startswith("headrace.steps") or not _may_be_path(text):
                 continue
             place = modules.place(module)
             folder = os.path.dirname(place.path) if place is not None and place.path else None
