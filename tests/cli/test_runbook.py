@@ -206,7 +206,7 @@ def test_the_engine_was_killed(shop: Shop) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("passage", "code"), [("1+", 2), ("4+", 1)])
+@pytest.mark.parametrize(("passage", "code"), [("1+", 2), ("4+", 1), ("5", 1)])
 def test_a_full_disk(shop: Shop, passage: str, code: int) -> None:
     full = shop.do("run PIPELINE", env={"HEADRACE_FAULT": f"store.record.before_write:enospc:{passage}"})
     assert full.code == code

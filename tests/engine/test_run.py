@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,53 @@ def test_an_effect_is_applied_again_when_it_is_gone(project: Any, mode: dict[str
     result = project.run(parameters, **mode)
     assert result.nodes["publish"].reason == "its effect is not in place any more"
     assert place.exists()
+
+
+LOOKS = """
+def is_there(arguments, output):
+    if Path(arguments["place"], "down").exists():
+        raise ConnectionError("no answer")
+    return Path(arguments["place"], "x").read_text() == output
+@step(effect=is_there)
+def publish(place: str) -> str:
+    Path(place, "x").write_text("new")
+    return "new"
+@pipeline
+def flow(place: str):
+    return publish(place)
+"""
+
+
+def test_an_effect_that_cannot_be_looked_at_is_applied_again(
+    project: Any, mode: dict[str, bool], tmp_path: Path
+) -> None:
+    project.write(LOOKS)
+    place = tmp_path / "place"
+    place.mkdir()
+    parameters = {"place": str(place)}
+    project.run(parameters, **mode)
+    (place / "down").touch()
+    again = project.run(parameters, **mode)
+    assert project.outcomes(again) == {"publish": "succeeded"}
+    said = r"whether its effect is in place can't be said: 'flow\w*:is_there' raised: ConnectionError: no answer"
+    assert re.fullmatch(said, again.nodes["publish"].reason)
+    (place / "down").unlink()
+    assert project.outcomes(project.run(parameters, **mode)) == {"publish": "cached"}
+
+
+def test_an_effect_whose_output_is_damaged_is_applied_again(
+    project: Any, mode: dict[str, bool], tmp_path: Path
+) -> None:
+    project.write(LOOKS)
+    parameters = {"place": str(tmp_path)}
+    first = project.run(parameters, **mode)
+    (file,) = first.nodes["publish"].outputs["output"].files
+    (damaged,) = [path for path in project.folder.rglob("*") if path.is_file() and file.digest.endswith(path.name)]
+    damaged.chmod(0o600)
+    damaged.write_bytes(b"x" * file.n_bytes)
+    again = project.run(parameters, **mode)
+    assert again.nodes["publish"].reason == "its stored output is damaged or gone"
+    assert project.outcomes(project.run(parameters, **mode)) == {"publish": "cached"}
 
 
 def test_uncached_steps_and_resuming(project: Any, mode: dict[str, bool]) -> None:

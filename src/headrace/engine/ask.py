@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from headrace.core.artifact import Artifact
 from headrace.core.context import RunContext, entered
@@ -17,9 +17,6 @@ from headrace.engine.launch import ForkServers
 from headrace.engine.prepare import describe_error, rebuild_error
 from headrace.engine.target import Target, enter
 from headrace.stores.open import open_store
-
-if TYPE_CHECKING:
-    pass
 
 
 class Asker:
@@ -34,22 +31,27 @@ class Asker:
 
     def ask(self, question: str, asked: Mapping[str, Any], name: str) -> Json:
         """Put a question to what ``name`` leads to. Raises what answering it raised, as a `HeadraceError`."""
-        if self._servers is None or name.startswith("headrace."):
-            return QUESTIONS[question](asked)
         request = {"question": question, "asked": dict(asked), "target": asdict(self._target), "name": name}
-        answer = self._servers.get(1).call("headrace.engine.ask:answer", request)
+        if self._servers is None or name.startswith("headrace."):
+            answer = _answer(request)
+        else:
+            answer = self._servers.get(1).call("headrace.engine.ask:answer_in_worker", request)
         if "error" in answer:
             raise rebuild_error(answer["error"])
         return answer["answer"]
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Json]:
+def answer_in_worker(request: Mapping[str, Any]) -> dict[str, Json]:
     """Answer in a worker."""
     enter(Target.from_json(request["target"]))
+    return _answer(request)
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Json]:
     try:
         return {"answer": QUESTIONS[request["question"]](request["asked"])}
     except Exception as error:  # noqa: BLE001 - it is the user's, and is raised where it was asked
-        return {"error": describe_error(error, request["name"].partition(":")[0])}
+        return {"error": describe_error(error, f"{request['name']!r} raised")}
 
 
 def pin(asked: Mapping[str, Any]) -> Json:

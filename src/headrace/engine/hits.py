@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from headrace.core.errors import DamagedObjectError, HeadraceError
 from headrace.core.outcome import Outcome
 from headrace.core.plan import refs_in
 from headrace.core.values import Json
+from headrace.engine.launch import CancelledError
 from headrace.engine.process import worker_environment
 from headrace.engine.records import Action, NodeResult, RunRecord, action_names, attempt_name, now
 from headrace.engine.request import Request
@@ -93,9 +95,7 @@ def _why_not(run: Run, request: Request, action: Action) -> Problem | None:
         )
         if changes:
             return Problem("; ".join(changes[:3]), False)
-    if request.spec.effect is not None and not _effect_is_in_place(run, request, action):
-        return Problem("its effect is not in place any more", True)
-    return None
+    return None if request.spec.effect is None else _why_not_in_place(run, request, action)
 
 
 def _discovered(data: Mapping[str, Json]) -> Discovered:
@@ -104,13 +104,25 @@ def _discovered(data: Mapping[str, Json]) -> Discovered:
     return Discovered.from_json(data)
 
 
-def _effect_is_in_place(run: Run, request: Request, action: Action) -> bool:
+def _why_not_in_place(run: Run, request: Request, action: Action) -> Problem | None:
     assert request.spec.effect is not None
     arguments = {name: tree for name, tree in request.node.arguments.items() if next(refs_in(tree), None) is None}
     outputs = {name: artifact.to_json() for name, artifact in action.outputs.items()}
     asked = {"effect": request.spec.effect, "arguments": arguments, "outputs": outputs, "node": request.node.id}
     asked |= {"run_id": run.id, "store": run.store.url, "root": str(run.workshop.project.root), "pins": run.pins}
-    return bool(run.asker.ask("effect_is_in_place", asked, request.spec.effect))
+    try:
+        if run.asker.ask("effect_is_in_place", asked, request.spec.effect):
+            return None
+    except CancelledError:
+        raise
+    except DamagedObjectError:
+        for artifact in action.outputs.values():
+            for file in artifact.files:
+                run.store.drop_object(file.digest)
+        return Problem("its stored output is damaged or gone", True)
+    except HeadraceError as error:
+        return Problem(f"whether its effect is in place can't be said: {error.message}", True)
+    return Problem("its effect is not in place any more", True)
 
 
 def _reused(run: Run, request: Request) -> NodeResult | None:

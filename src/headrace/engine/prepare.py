@@ -173,7 +173,7 @@ def trace_target(request: Mapping[str, Any]) -> dict[str, Json]:
     try:
         return trace_here(request).to_json()
     except Exception as error:  # noqa: BLE001 - it is the user's, and is shown by the process that asked
-        return {"error": describe_error(error, request["target"]["module"])}
+        return {"error": describe_error(error, untraced(request))}
 
 
 def trace_here(request: Mapping[str, Any]) -> Prepared:
@@ -197,13 +197,18 @@ def trace_here(request: Mapping[str, Any]) -> Prepared:
     return prepared
 
 
-def describe_error(error: BaseException, module: str) -> dict[str, Json]:
-    """An error as it goes from one process to another."""
+def untraced(request: Mapping[str, Any]) -> str:
+    """What it says of a project's module that an error came out of it."""
+    return f"Module {request['target']['module']!r} does not import or trace"
+
+
+def describe_error(error: BaseException, what: str) -> dict[str, Json]:
+    """An error as it goes from one process to another. ``what`` says where one of the project's own came up."""
     if isinstance(error, HeadraceError):
         return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "where": error.where}
     return {
         "kind": "ProjectError",
-        "message": f"Module {module!r} does not import or trace: {type(error).__name__}: {error}",
+        "message": f"{what}: {type(error).__name__}: {error}",
         "hint": "the traceback above is the project's own",
         "where": None,
         "traceback": user_traceback(error),

@@ -26,7 +26,7 @@ from headrace.engine.ask import Asker
 from headrace.engine.attempt import Workplace
 from headrace.engine.cancel import obeying
 from headrace.engine.events import Announcer, Display, JsonLines, RunEnded, RunStarted
-from headrace.engine.launch import PRELOADABLE, ForkServers, InlineLauncher, Launcher, WorkerLauncher
+from headrace.engine.launch import PRELOADABLE, CancelledError, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.listeners import Opener, RunInfo, flush_seconds, messengers, switched_on
 from headrace.engine.loading import load_value
 from headrace.engine.prepare import (
@@ -37,6 +37,7 @@ from headrace.engine.prepare import (
     prepare_live,
     rebuild_error,
     trace_here,
+    untraced,
 )
 from headrace.engine.process import worker_environment
 from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
@@ -399,9 +400,9 @@ class Session:
         except KeyboardInterrupt:
             engine.cancelled.set()
             outcome = RunOutcome.CANCELLED
+        except CancelledError:  # what was asked in a worker has been killed with it
+            outcome = RunOutcome.CANCELLED
         except HeadraceError:
-            if engine.cancelled.is_set():  # what was asked in a worker has been killed with it
-                return self._ended(engine, RunOutcome.CANCELLED, started)
             # The engine itself can't go on (a full disk, say): where the store takes one more record, it says so.
             with suppress(HeadraceError):
                 end_run(engine, RunOutcome.FAILED, time.perf_counter() - started)
@@ -475,7 +476,7 @@ def trace_inline(request: Mapping[str, Any]) -> Prepared:
     except HeadraceError:
         raise
     except Exception as error:
-        raise rebuild_error(describe_error(error, request["target"]["module"])) from error
+        raise rebuild_error(describe_error(error, untraced(request))) from error
 
 
 def _has_text(parameters: Json) -> bool:
