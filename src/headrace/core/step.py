@@ -331,8 +331,8 @@ def step(function: Callable[..., Any] | None = None, /, *, name: str | None = No
         one alone) to a format by name (``{"output": "pickle"}``), for types that no format handles by itself.
     effect
         For a step with a side effect: says whether the effect is still in place, from the plain arguments by name and
-        the stored output. A stored result counts only where it is; else the step is executed again. A function at the
-        top of a module: it is asked in other processes.
+        the stored output (of several a mapping by name). A stored result counts only where it is; else the step is
+        executed again. A function at the top of a module: it is asked in other processes.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Ready-made ML steps, behind stable signatures.
 
-``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package``: each is a step,
-and in a plain call a function. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
+``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package → publish``:
+each is a step, and in a plain call a function. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from headrace.steps.ingestion import ingest
 from headrace.steps.model import Model, ModelCard
 from headrace.steps.packaging import package
 from headrace.steps.preprocessing import features, preprocess
+from headrace.steps.publishing import Publication, publish
 from headrace.steps.registering import register
 from headrace.steps.registry import ModelVersion, Registry
 from headrace.steps.splitting import AtRandom, ByKey, ByTime, Split, split
@@ -28,6 +29,7 @@ __all__ = [
     "Model",
     "ModelCard",
     "ModelVersion",
+    "Publication",
     "Registry",
     "Split",
     "Threshold",
@@ -39,6 +41,7 @@ __all__ = [
     "ingest",
     "package",
     "preprocess",
+    "publish",
     "register",
     "split",
     "train",
