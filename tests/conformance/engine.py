@@ -57,6 +57,8 @@ class Ended:
         The same in the engine's own words.
     n_tries
         How often the engine tried each task.
+    n_parts
+        Of a node that maps, in how many tasks of its own the engine carried out the items; absent where in none.
     """
 
     state: str
@@ -64,6 +66,7 @@ class Ended:
     tasks: Mapping[str, str]
     words: Mapping[str, str] = field(default_factory=dict)
     n_tries: Mapping[str, int] = field(default_factory=dict)
+    n_parts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine(Protocol):

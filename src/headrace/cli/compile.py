@@ -89,7 +89,8 @@ def _compiled(target: Target, folder: Path, arguments: argparse.Namespace, given
     deployment = deployment_of(target, backend.name, wishes)
     files = dict(compile_into(backend, deployment, folder, Path(target.root)))
     submitted = list(backend.submit(deployment, folder, arguments.to)) if arguments.submit else []
-    return {"files": files, "submitted": submitted, "shape": deployment.shape}
+    nodes = [node.id for node in deployment.plan.nodes]
+    return {"files": files, "submitted": submitted, "shape": deployment.shape, "nodes": nodes}
 
 
 def _pair(text: str) -> tuple[str, str]:
