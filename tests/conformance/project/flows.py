@@ -130,7 +130,7 @@ def conditional(n: int = 1) -> int:
     kept = add.options(when=large, name="kept")(first)
     after = add.options(name="after")(kept)
     add.options(name="last")(after)
-    return add.options(name="beside")(first)
+    return add.options(name="beside")(first, 7)
 
 
 @pipeline
