@@ -1,0 +1,117 @@
+"""Python source, laid out as a formatter would: for files that a backend writes and people read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDTH = 120
+STEP = "    "
+
+
+@dataclass(frozen=True)
+class Code:
+    """An expression that stands as it is."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call: its words come after what has no name."""
+
+    name: str
+    items: tuple[Any, ...] = ()
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+
+def literal(value: Any, *, indent: str = "", before: int = 0, after: int = 0, width: int = WIDTH) -> str:
+    """The source of a value: of plain data, and of `Code` and `Call` in it.
+
+    What is too long for a line is spread over several, each item on one of its own. ``indent``: that of the line that
+    it stands in; ``before`` and ``after``: how many characters of the line come before it and after it.
+    """
+    flat = _flat(value)
+    if len(indent) + before + len(flat) + after <= width or not _parts(value):
+        return flat
+    opening, closing = _brackets(value)
+    deeper = indent + STEP
+    lines = [opening]
+    for name, item in _parts(value):
+        text = literal(item, indent=deeper, before=len(name), after=1, width=width)
+        lines.append(f"{deeper}{name}{text},")
+    return "\n".join([*lines, f"{indent}{closing}"])
+
+
+def assigned(name: str, value: Any, *, indent: str = "", width: int = WIDTH) -> str:
+    """A line or lines that give a name a value."""
+    before = f"{name} = "
+    return indent + before + literal(value, indent=indent, before=len(before), width=width)
+
+
+def text(value: str) -> str:
+    """The literal of a text, in double quotes wherever that takes no more escapes."""
+    single = repr(value)
+    if single[0] == '"' or '"' in value:
+        return single
+    return '"' + single[1:-1].replace("\\'", "'") + '"'
+
+
+def imports_in(source: str) -> list[str]:
+    """The import lines at the top of a module's source."""
+    return [ast.unparse(node) for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+def merged_imports(lines: Iterable[str]) -> list[str]:
+    """Import lines with those of one module put together, in the order that isort gives them within a section."""
+    plain: set[str] = set()
+    named: dict[str, set[str]] = {}
+    for line in lines:
+        (node,) = ast.parse(line).body
+        if isinstance(node, ast.Import):
+            plain.update(ast.unparse(ast.Import([name])) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            named.setdefault(node.module or "", set()).update(ast.unparse(name) for name in node.names)
+    froms = [_import(module, sorted(names, key=_rank)) for module, names in sorted(named.items())]
+    return [*sorted(plain), *froms]
+
+
+def _import(module: str, names: list[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"from {module} import (", *(f"{STEP}{name}," for name in names), ")"])
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Constants before classes before the rest."""
+    return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2, name)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, Code):
+        return value.text
+    if isinstance(value, str):
+        return text(value)
+    if not isinstance(value, Call | Mapping | list | tuple):
+        return repr(value)
+    opening, closing = _brackets(value)
+    inside = ", ".join(name + _flat(item) for name, item in _parts(value))
+    return f"{opening}{inside}{',' if isinstance(value, tuple) and len(value) == 1 else ''}{closing}"
+
+
+def _brackets(value: Any) -> tuple[str, str]:
+    if isinstance(value, Call):
+        return f"{value.name}(", ")"
+    return ("{", "}") if isinstance(value, Mapping) else ("[", "]") if isinstance(value, list) else ("(", ")")
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    """The items inside brackets, each with what stands before it."""
+    if isinstance(value, Call):
+        return [*(("", item) for item in value.items), *((f"{name}=", item) for name, item in value.words.items())]
+    if isinstance(value, Mapping):
+        return [(f"{_flat(key)}: ", item) for key, item in value.items()]
+    return [("", item) for item in value] if isinstance(value, list | tuple) else []
