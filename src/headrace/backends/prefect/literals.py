@@ -1,0 +1,105 @@
+"""Values and types of Python as a formatter would write them: values from users are data there, never code."""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.core.values import Json
+
+if TYPE_CHECKING:
+    from headrace.backends.deployment import Deployment
+
+WIDEST = 120
+INDENT = "    "
+PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
+FORMATS = {"date": "date", "date-time": "datetime"}
+
+
+def comments(deployment: Deployment) -> list[str]:
+    """The lines that a file of ours begins with; what can't be printed is escaped."""
+    return [f"# {_printable(line)}" for line in deployment.heading()]
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else f"\\U{ord(letter):08x}" for letter in text)
+
+
+def quoted(text: str) -> str:
+    """A text as YAML has it between quotes."""
+    return _printable(json.dumps(text, ensure_ascii=False))
+
+
+def literal(value: object) -> str:
+    """The literal of a value made of JSON's types."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
+    return repr(value)
+
+
+def _text(value: str) -> str:
+    plain = repr(value)
+    if plain[0] == "'" and '"' not in plain:
+        return '"' + plain[1:-1].replace("\\'", "'") + '"'
+    return plain
+
+
+def annotation(schema: Mapping[str, Json]) -> str:
+    """The type that takes what a JSON schema takes; ``Any`` where it doesn't say."""
+    if "enum" in schema:
+        values: Any = schema["enum"]
+        return f"Literal[{', '.join(map(literal, values))}]"
+    kinds: Any = schema.get("type")
+    if kinds is None:
+        return "Any"
+    return " | ".join(_plain(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds))
+
+
+def _plain(kind: str, schema: Mapping[str, Json]) -> str:
+    if kind == "array":
+        items: Any = schema.get("items") or {}
+        return f"list[{annotation(items)}]"
+    if kind == "object":
+        return "dict[str, Any]"
+    if kind == "string":
+        return FORMATS.get(str(schema.get("format")), "str")
+    return PLAIN[kind]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What stands between brackets: on one line, or each part on lines of its own."""
+
+    start: str
+    parts: Sequence[str | Group]
+    end: str = ")"
+
+    def __str__(self) -> str:
+        return f"{self.start}{', '.join(map(str, self.parts))}{self.end}"
+
+
+def lines_of(part: str | Group, indent: str = "", tail: str = "") -> str:
+    """A statement as a formatter would set it."""
+    line = f"{indent}{part}{tail}"
+    if isinstance(part, str) or len(line) <= WIDEST:
+        return line
+    inner = [lines_of(item, indent + INDENT, ",") for item in part.parts]
+    return "\n".join([indent + part.start, *inner, f"{indent}{part.end}{tail}"])
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that nothing else has, which is then taken."""
+    found, number = name, 2
+    while found in taken or keyword.iskeyword(found) or keyword.issoftkeyword(found):
+        found, number = f"{name}_{number}", number + 1
+    taken.add(found)
+    return found

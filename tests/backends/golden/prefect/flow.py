@@ -1,0 +1,445 @@
+# Pipeline 'flow', written by: headrace compile prefect flow:flow -o out (Headrace 1.2.3)
+# Compile it again rather than edit it. Plan 96d594ac4a1c86dd.
+"""Pipeline 'flow' as a flow of Prefect 3."""
+
+import hashlib
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timezone
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from prefect import allow_failure, flow, get_run_logger, task, unmapped
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.blocks.system import Secret
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.concurrency.sync import concurrency
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectFuture, wait
+from prefect.runtime import flow_run as runtime
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+KEY = "flow"
+LOST_RETRIES = 2
+TASK_TAGS: list[str] = []
+CPUS: int | None = None
+MEMORY_BYTES: int | None = None
+CPUS_LIMIT: str | None = None
+SECRETS: dict[str, str | None] = {"TOKEN": None}
+LINKS: dict[str, str] = {}
+
+
+class Lost(Exception):
+    """What executed the node was killed. It may be tried again: what had ended is found."""
+
+
+class Refused(Exception):
+    """The node can't be begun: trying again gives the same."""
+
+
+class Headrace:
+    """The project's command line, in the project's own environment."""
+
+    def __init__(self, command: list[str], project: str, pipeline: str, store: str, shape: str, engine: str) -> None:
+        self.command = command
+        self.project = project
+        self.pipeline = pipeline
+        self.store = store
+        self.shape = shape
+        self.engine = engine
+
+    @staticmethod
+    def run_id(moment: datetime, engine_run: str) -> str:
+        """The run's id in the store, which begins with its time: the same for all tasks of the engine's run."""
+        utc = moment.astimezone(timezone.utc)
+        digest = hashlib.sha256(engine_run.encode()).hexdigest()[:8]
+        return f"{utc:%Y%m%d-%H%M%S}-{utc.microsecond // 1000:03d}-{digest}"
+
+    def begin(
+        self,
+        run: str,
+        engine_run: str,
+        parameters: dict[str, Any],
+        date: str | None = None,
+        log: Callable[[str], Any] = print,
+    ) -> dict[str, Any]:
+        """Write down what the run begins with; done again, it changes nothing."""
+        more = ["--begin", "--params", "-", "--shape", self.shape]
+        more += ["--engine", self.engine, f"--engine-run={engine_run}"]
+        more += [f"--date={date}"] if date is not None else []
+        return self._facts([self.pipeline, *more], run, log, {}, json.dumps(parameters))
+
+    def execute(
+        self,
+        run: str,
+        node: str,
+        *how: str,
+        log: Callable[[str], Any] = print,
+        secrets: dict[str, str] | None = None,
+        values: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Execute a node, or with ``how`` some items of it. Returns how it ended, and references to what it made.
+
+        ``secrets``: variables for its environment alone. ``values``: outputs of which what they hold is returned too,
+        where that is JSON and small, for the engine to show. A node that fails returns too: see ``"outcome"``.
+        """
+        shown = [f"--value={name}" for name in values]
+        facts = self._facts([node, self.pipeline, *how, *shown], run, log, secrets or {})
+        kept = ("node", "outcome", "attempt", "reason", "seconds")
+        failure = facts.get("failure") or {}
+        outputs = {
+            name: {
+                "digest": artifact["digest"],
+                "format": artifact["format"],
+                "n_bytes": sum(file[2] for file in artifact["files"]),
+            }
+            for name, artifact in list((facts.get("outputs") or {}).items())[:100]
+        }
+        return {
+            "run": run,
+            **{key: facts.get(key) for key in kept},
+            "message": str(failure.get("message", ""))[:2000],
+            "outputs": outputs,
+            "values": facts.get("values") or {},
+        }
+
+    def slices(self, run: str, node: str, log: Callable[[str], Any] = print) -> list[str]:
+        """The tasks that the items of a node are, such as ``0:10``; none where it has ended already."""
+        code, out = self._call([node, self.pipeline, "--slices"], run, log, {})
+        if code != 0:
+            return []  # it failed, and whoever collects the items says so
+        return [str(item) for item in json.loads(out)]
+
+    def finish(self, run: str, log: Callable[[str], Any] = print) -> dict[str, Any]:
+        """Settle how the run ended, and return it: ``"outcome"`` is succeeded, rejected, failed or cancelled."""
+        return self._facts([self.pipeline, "--finish"], run, log, {})
+
+    def _facts(
+        self, what: list[str], run: str, log: Callable[[str], Any], secrets: dict[str, str], given: str = ""
+    ) -> dict[str, Any]:
+        code, out = self._call([*what, "--json"], run, log, secrets, given)
+        lines = out.strip().splitlines()
+        facts: dict[str, Any] = json.loads(out if code == 2 else lines[-1]) if lines else {}
+        if code == 2:
+            error = facts.get("error") or {}
+            raise Refused(f"{error.get('message', 'headrace exec could not begin')}. Hint: {error.get('hint')}")
+        if not facts:
+            raise Lost(f"headrace exec ended with exit code {code} before it could say how")
+        return facts
+
+    def _call(
+        self, what: list[str], run: str, log: Callable[[str], Any], secrets: dict[str, str], given: str = ""
+    ) -> tuple[int, str]:
+        """Run ``headrace exec`` to its end, its log told line by line. Raises `Lost` where a signal ended it."""
+        command = [*self.command, "exec", *what, "--run", run, "--store", self.store, "--with-parent", str(os.getpid())]
+        # These are of the orchestrator's environment, and not of the project's.
+        ours = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+        environment = {name: value for name, value in os.environ.items() if name not in ours}
+        with subprocess.Popen(
+            command,
+            cwd=self.project,
+            env={**environment, **secrets},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            assert process.stdin is not None and process.stdout is not None
+            teller = threading.Thread(target=self._tell, args=(process.stderr, log), daemon=True)
+            teller.start()
+            try:
+                with suppress(BrokenPipeError):  # it has ended without reading, and says why
+                    process.stdin.write(given)
+                    process.stdin.close()
+                out = process.stdout.read()
+                code = process.wait()
+            except BaseException:  # the orchestrator cancels the task: the step goes with it
+                process.terminate()
+                try:
+                    process.wait(30)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise
+            finally:
+                teller.join(10)
+        if code < 0:
+            raise Lost(f"headrace exec was killed by signal {-code}")
+        return code, out
+
+    @staticmethod
+    def _tell(lines: Any, log: Callable[[str], Any]) -> None:
+        for line in lines:
+            log(line.rstrip("\n"))
+
+
+HEADRACE = Headrace(
+    command=["/home/me/.venv/bin/python", "-m", "headrace"],
+    project="/home/me/flows",
+    pipeline="flow:flow",
+    store="/home/me/flows/.headrace",
+    shape="c7b431268245abad58c4dea60f1cbad487a264f4f654e998c28d96351a55e7bb",
+    engine="prefect",
+)
+
+
+# --- how a task executes a node ---
+
+SHOWN = {
+    "succeeded": (Completed, "Completed"),
+    "cached": (Completed, "Cached"),
+    "skipped": (Completed, "Skipped"),
+    "failed": (Failed, "Failed"),
+    "timed out": (Failed, "TimedOut"),
+    "crashed": (Failed, "Crashed"),
+    "out of memory": (Failed, "OutOfMemory"),
+    "upstream failed": (Failed, "UpstreamFailed"),
+    "rejected": (Failed, "Rejected"),
+    "cancelled": (Cancelled, "Cancelled"),
+}
+
+
+class Room:
+    """The cpus and the memory that the nodes of this run have together."""
+
+    def __init__(self, cpus: int | None, memory_bytes: int | None) -> None:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        self.all = (cpus or os.cpu_count() or 1, memory_bytes or pages)
+        self.free = self.all
+        self.is_closed = False
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, cpus: int, memory_bytes: int) -> Iterator[None]:
+        """Wait until so much is free, and hold it. What is more than there is waits for all of it."""
+        needed = (min(cpus, self.all[0]), min(memory_bytes, self.all[1]))
+        with self.changed:
+            self.changed.wait_for(lambda: self.is_closed or all(a >= b for a, b in zip(self.free, needed, strict=True)))
+            if self.is_closed:
+                raise Refused("the run is being ended")
+            self.free = (self.free[0] - needed[0], self.free[1] - needed[1])
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.free = (self.free[0] + needed[0], self.free[1] + needed[1])
+                self.changed.notify_all()
+
+    def close(self) -> None:
+        """Let nothing begin any more."""
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
+
+
+ROOM = Room(CPUS, MEMORY_BYTES)
+
+
+def was_lost(_task: Any, _run: Any, state: State) -> bool:
+    """Prefect tries a task again only where what executed it was killed: headrace exec owns a step's retries."""
+    return isinstance(state.data, Lost) and not ROOM.is_closed
+
+
+OPTIONS: dict[str, Any] = {
+    "retries": LOST_RETRIES,
+    "retry_condition_fn": was_lost,
+    "cache_policy": NO_CACHE,  # Headrace knows what was made before
+    "persist_result": False,
+}
+
+
+def execute(run: str, node: str, how: list[str], cpus: int, memory_bytes: int, secrets: list[str]) -> State:
+    """Execute a node, or some items of it, and show how it ended."""
+    log = get_run_logger().info
+    with ROOM.taken(cpus, memory_bytes), concurrency(CPUS_LIMIT or [], occupy=cpus, strict=bool(CPUS_LIMIT)):
+        blocks = {name: block for name in secrets if (block := SECRETS[name])}  # others are in the environment
+        values = {name: str(Secret.load(block).get()) for name, block in blocks.items()}
+        ended = HEADRACE.execute(run, node, *how, log=log, secrets=values)
+    kind, name = SHOWN[ended["outcome"]]
+    return kind(name=name, message=ended["message"] or ended["reason"], data=ended)
+
+
+def node_task(node: str, cpus: int = 1, memory_bytes: int = 0, secrets: tuple[str, ...] = ()) -> Any:
+    """The task that executes a node."""
+
+    def carry_out(run: str) -> State:
+        return execute(run, node, [], cpus, memory_bytes, list(secrets))
+
+    return task(carry_out, name=node, task_run_name=node, tags=TASK_TAGS, **OPTIONS)
+
+
+def slices_task(node: str) -> Any:
+    """The task that says which tasks the items of a node are."""
+
+    def carry_out(run: str) -> list[str]:
+        return HEADRACE.slices(run, node, log=get_run_logger().info)
+
+    return task(carry_out, name=f"{node} slices", task_run_name=f"{node} slices", **OPTIONS)
+
+
+def items_task(node: str, cpus: int = 1, memory_bytes: int = 0, secrets: tuple[str, ...] = ()) -> Any:
+    """The task that executes some items of a node."""
+
+    def carry_out(run: str, items: str) -> State:
+        return execute(run, node, ["--items", items], cpus, memory_bytes, list(secrets))
+
+    return task(carry_out, name=f"{node} items", task_run_name=f"{node}[{{items}}]", tags=TASK_TAGS, **OPTIONS)
+
+
+def collecting_task(node: str) -> Any:
+    """The task that ends a node when its items have ended."""
+
+    def carry_out(run: str) -> State:
+        return execute(run, node, ["--collect"], 1, 0, [])
+
+    return task(carry_out, name=node, task_run_name=node, **OPTIONS)
+
+
+def sliced(slices: PrefectFuture[list[str]]) -> list[str]:
+    """The tasks that the items of a node are, once that is known; none where it never will be."""
+    found = slices.result(raise_on_failure=False)
+    return found if isinstance(found, list) else []
+
+
+def begin_run(run: str, engine_run: str, parameters: dict[str, Any], date: str | None) -> dict[str, Any]:
+    """Write down what the run begins with."""
+    return HEADRACE.begin(run, engine_run, parameters, date, log=get_run_logger().info)
+
+
+def finish_run(run: str) -> State:
+    """Settle how the run ended, and show it."""
+    facts = HEADRACE.finish(run, log=get_run_logger().info)
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in (facts["counts"] or {}).items())
+    reasons = [f"{node}: {message}" for node, message in facts["failed"].items()]
+    reasons += [f"{gate} rejected the run" for gate in facts["rejected_by"]]
+    rows = [
+        {"node": node, **{name: ended[name] for name in ("outcome", "seconds", "attempt", "reason")}}
+        for node, ended in facts["nodes"].items()
+    ]
+    lines = [f"Run `{run}` {facts['outcome']} in {facts['seconds']:.1f} s: {counts}.", ""]
+    lines += [f"- {' '.join(reason.split())}" for reason in reasons]
+    create_markdown_artifact(key=f"{KEY}-run", markdown="\n".join(lines), description="How the run ended")
+    create_table_artifact(key=f"{KEY}-nodes", table=rows, description="How each node ended")
+    for number, (text, link) in enumerate(LINKS.items()):
+        create_link_artifact(key=f"{KEY}-link-{number}", link=link.replace("{run}", run), link_text=text)
+    kind, name = SHOWN[facts["outcome"]]
+    return kind(name=name, message="; ".join([*reasons, counts])[:2000], data={"run": run})
+
+
+BEGIN = task(begin_run, name="begin", task_run_name="begin", **OPTIONS)
+FINISH = task(finish_run, name="finish", task_run_name="finish", **OPTIONS)
+
+
+def finished(run: str, begun: PrefectFuture[Any], others: list[PrefectFuture[Any]]) -> State:
+    """Finish the run when all tasks have ended, however they did, and say how it ended."""
+    wait([begun, *others])
+    last = begun
+    if begun.state.is_completed():
+        known = [allow_failure(item) for item in others if not (item.state.is_cancelled() or item.state.is_crashed())]
+        last = FINISH.submit(run, wait_for=[begun, *known])
+        last.wait()
+    return State(type=last.state.type, name=last.state.name, message=last.state.message)
+
+
+def run_id(flow_run: Any) -> str:
+    """The run's id in the store: the same when Prefect tries the flow run again."""
+    return HEADRACE.run_id(flow_run.created, str(flow_run.id))
+
+
+def date_of(given: object, zone: str, *, is_time: bool) -> str:
+    """The date that the run is for: the one given, or else the time for which Prefect scheduled it."""
+    if given is None:
+        moment = runtime.scheduled_start_time.astimezone(ZoneInfo(zone))
+        given = moment if is_time else moment.date()
+    return given.isoformat() if isinstance(given, date | datetime) else str(given)
+
+
+def carry_out(graph: Callable[..., State], parameters: dict[str, Any], date: str | None = None) -> State:
+    """Carry out a run, and let nothing more begin where Prefect ends it."""
+    context = FlowRunContext.get()
+    assert context is not None
+    run = run_id(context.flow_run)
+    get_run_logger().info("Headrace run %s", run)
+    given = json.loads(json.dumps(parameters, default=lambda value: value.isoformat()))
+    try:
+        return graph(run, str(context.flow_run.id), given, date)
+    except BaseException:
+        ROOM.close()
+        raise
+
+
+def settle(_flow: Any, flow_run: Any, _state: State) -> None:
+    """Finish the run where Prefect ended the flow run, or its process was killed."""
+    with suppress(Lost, Refused):
+        HEADRACE.finish(run_id(flow_run))
+
+
+# --- the pipeline ---
+
+numbers = node_task("numbers", secrets=("TOKEN",))
+double_slices = slices_task("double")
+double_items = items_task("double", cpus=2)
+double = collecting_task("double")
+judge = node_task("judge")
+keep = node_task("keep")
+inner_keep = node_task("inner.keep")
+
+
+def graph(run: str, engine_run: str, parameters: dict[str, Any], date: str | None) -> State:
+    """Submit all tasks, each after those that it needs."""
+    begun = BEGIN.submit(run, engine_run, parameters, date)
+    numbers_done = numbers.submit(run, wait_for=[begun])
+    double_slices_done = double_slices.submit(run, wait_for=[numbers_done])
+    double_items_done = double_items.map(unmapped(run), sliced(double_slices_done), wait_for=[double_slices_done])
+    double_done = double.submit(run, wait_for=[double_slices_done, *map(allow_failure, double_items_done)])
+    judge_done = judge.submit(run, wait_for=[double_done])
+    keep_done = keep.submit(run, wait_for=[double_done, judge_done])
+    inner_keep_done = inner_keep.submit(run, wait_for=[double_done])
+    return finished(run, begun, [numbers_done, double_done, judge_done, keep_done, inner_keep_done])
+
+
+@flow(
+    name="flow",
+    description="Double numbers.",
+    task_runner=ThreadPoolTaskRunner(),
+    persist_result=False,
+    on_cancellation=[settle],
+    on_crashed=[settle],
+)
+def flow_of_pipeline(
+    day: date | None = None,
+    n: int = 3,
+    share: float = 0.5,
+    name: str = "plain",
+    words: list[str] = ["a", "b"],
+    kind: Literal["one", "two"] = "one",
+    data: str = "data/rows.csv",
+    limit: int | None = None,
+    weights: dict[str, Any] | None = None,
+    is_on: bool = True,
+) -> State:
+    return carry_out(
+        graph,
+        {
+            "n": n,
+            "share": share,
+            "name": name,
+            "words": words,
+            "kind": kind,
+            "data": data,
+            "limit": limit,
+            "weights": weights,
+            "is_on": is_on,
+        },
+        date_of(day, "Europe/Zurich", is_time=False),
+    )
+
+
+if __name__ == "__main__":
+    flow_of_pipeline()
