@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import moved_by
 
 from headrace.core.outcome import Outcome, RunOutcome
 
@@ -270,6 +271,40 @@ def test_stamps_of_a_wrong_clock(shop: Shop) -> None:
     assert digests(shop) == changed
 
 
+@pytest.mark.parametrize("n_days", [2000, -2000])
+def test_a_run_at_a_wrong_clock(shop: Shop, n_days: int) -> None:
+    """Begun at the right time and gone on with at a wrong one, and the other way round."""
+    wrong = moved_by(n_days)
+    shop.project.write("shop.py", SHOP.replace("@step\ndef read", "@step(cache=False)\ndef read"))
+    shop.trouble("error")
+    assert shop.do("run PIPELINE").code == 1
+    (begun,) = listed(shop)
+    shop.trouble("none")
+    assert shop.project.headrace("resume", begun, env=wrong).code == 0
+    resumed = next(run for run in listed(shop) if run != begun)
+    assert (resumed > begun) == (n_days > 0)
+    assert shop.outcomes(resumed) == {
+        "read": "cached", "fit": "succeeded", "gate": "succeeded", "publish": "succeeded"
+    }  # fmt: skip
+    assert begun in shop.do("why RUN STEP", RUN=resumed, STEP="read").out
+
+    shop.project.write("shop.py", SHOP)
+    for clock in (wrong, {}, wrong):
+        before = {*listed(shop)}
+        assert shop.do("run PIPELINE", env=clock).code == 0
+        (run,) = {*listed(shop)} - before
+        assert shop.outcomes(run)["fit"] == "cached"
+    shop.project.write("rows.txt", "3 2 1\n")
+    before = {*listed(shop)}
+    assert shop.do("run PIPELINE", env=wrong).code == 0
+    (run,) = {*listed(shop)} - before
+    assert shop.outcomes(run)["read"] == "succeeded"
+
+
+def listed(shop: Shop) -> list[str]:
+    return [line.split()[0] for line in shop.do("runs").out.splitlines()[1:]]
+
+
 def test_a_run_from_a_time_to_come_takes_no_result_away(shop: Shop) -> None:
     """A clock that was a year ahead: its run is listed first, and its results are used all the same."""
     first = digests(shop)
@@ -279,6 +314,6 @@ def test_a_run_from_a_time_to_come_takes_no_result_away(shop: Shop) -> None:
     for record in ahead.rglob("*.json"):
         record.write_text(record.read_text().replace(newest.name, ahead.name))
     assert digests(shop) == first and set(shop.outcomes(ahead.name).values()) == {"succeeded"}
-    listed = [line.split()[0] for line in shop.do("runs").out.splitlines()[1:]]
-    assert listed[0] == ahead.name and len(listed) == 3
-    assert set(shop.outcomes(listed[1]).values()) == {"cached"}
+    runs = listed(shop)
+    assert runs[0] == ahead.name and len(runs) == 3
+    assert set(shop.outcomes(runs[1]).values()) == {"cached"}

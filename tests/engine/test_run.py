@@ -331,15 +331,16 @@ def test_results_expire(project: Any, mode: dict[str, bool]) -> None:
     )
     first = project.run(**mode)
     assert project.outcomes(project.run(**mode)) == {"now": "cached"}
-    (name,) = first.store.list_records("actions")
-    action = json.loads(first.store.read_record(name))
-    then = datetime.fromisoformat(action["created"]) - timedelta(hours=1)
-    first.store.write_record(name, json.dumps(action | {"created": then.isoformat()}).encode())
+    for hours, said in ((-1, "is 360. seconds old"), (2, "was made 7... seconds ahead of the clock")):
+        (name,) = first.store.list_records("actions")
+        action = json.loads(first.store.read_record(name))
+        then = datetime.fromisoformat(action["created"]) + timedelta(hours=hours)
+        first.store.write_record(name, json.dumps(action | {"created": then.isoformat()}).encode())
 
-    result = project.run(**mode)
-    assert project.outcomes(result) == {"now": "succeeded"}
-    assert "expires after 3600" in result.nodes["now"].reason
-    assert project.outcomes(project.run(**mode)) == {"now": "cached"}
+        result = project.run(**mode)
+        assert project.outcomes(result) == {"now": "succeeded"}
+        assert re.fullmatch(f"the result {said}, and expires after 3600", result.nodes["now"].reason)
+        assert project.outcomes(project.run(**mode)) == {"now": "cached"}
 
 
 def test_an_effect_is_applied_again_when_it_is_gone(project: Any, mode: dict[str, bool]) -> None:

@@ -8,11 +8,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from clocks import FAKETIME, moved_by
 
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 NOT_COMPARED: dict[str, str] = {}
 """Artifacts that may differ, each with its reason: none does."""
 
@@ -35,8 +34,8 @@ print(json.dumps({f"{n}.{o}": a.digest for n, r in result.nodes.items() for o, a
 """
 
 
-def run_churn(project: Path, store: Path, seed: str, threads: str, day: str | None) -> dict[str, str]:
-    clock = [f"LD_PRELOAD={FAKETIME}", f"FAKETIME={day}"] if day is not None else []
+def run_churn(project: Path, store: Path, seed: str, threads: str, n_days: int) -> dict[str, str]:
+    clock = [f"{name}={value}" for name, value in moved_by(n_days).items()] if n_days else []
     done = subprocess.run(
         [sys.executable, "-c", RUN, seed, threads, str(store), *clock],
         cwd=project,
@@ -52,15 +51,15 @@ def run_churn(project: Path, store: Path, seed: str, threads: str, day: str | No
 @pytest.mark.parametrize("rows", [3000, pytest.param(100_000, marks=pytest.mark.prove)])
 def test_the_churn_run_has_the_same_bytes_everywhere(project_root: Path, tmp_path: Path, rows: int) -> None:
     digests: dict[str, dict[str, str]] = {}
-    other_day = "+400d" if FAKETIME.exists() else None
-    variants: dict[str, tuple[str, str, str | None]] = {
-        "here": ("0", "1", None),
+    other_day = 400 if FAKETIME.exists() else 0
+    variants: dict[str, tuple[str, str, int]] = {
+        "here": ("0", "1", 0),
         "two threads, a random hash seed, another day": ("random", "2", other_day),
     }
     if rows > 3000:
         variants |= {
-            "two threads": ("0", "2", None),
-            "another seed": ("1234", "1", None),
+            "two threads": ("0", "2", 0),
+            "another seed": ("1234", "1", 0),
             "later": ("0", "1", other_day),
         }
     for name, variant in variants.items():
@@ -79,9 +78,7 @@ def test_the_churn_run_has_the_same_bytes_everywhere(project_root: Path, tmp_pat
 
 
 def test_the_clock_was_really_moved() -> None:
-    if not FAKETIME.exists():
-        pytest.skip("libfaketime (Debian's package libfaketime) is not installed: no run on another day")
-    environment: dict[str, Any] = {**os.environ, "LD_PRELOAD": str(FAKETIME), "FAKETIME": "+400d"}
+    environment = {**os.environ, **moved_by(400)}
     program = "import time; print(int(time.time()))"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     import time

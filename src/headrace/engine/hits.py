@@ -82,8 +82,9 @@ def _why_not(run: Run, request: Request, action: Action) -> Problem | None:
     expires = request.spec.expires_after_seconds
     if expires is not None:
         age = (datetime.now(UTC) - datetime.fromisoformat(action.created)).total_seconds()
-        if age >= expires:
-            return Problem(f"the result is {age:.0f} seconds old, and expires after {expires:g}", True)
+        if abs(age) >= expires:  # a result from a time to come was made by a clock that was ahead
+            when = f"is {age:.0f} seconds old" if age > 0 else f"was made {-age:.0f} seconds ahead of the clock"
+            return Problem(f"the result {when}, and expires after {expires:g}", True)
     for name, artifact in action.outputs.items():
         for file in artifact.files:
             if run.store.object_size(file.digest) != file.n_bytes:
