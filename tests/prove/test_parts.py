@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kills.campaign import commit
+from commits import commit
 
 RESULTS = Path(__file__).resolve().parent / "results" / "parts.json"
 SEED = 11
@@ -223,7 +223,7 @@ def test_the_whole_campaign(tmp_path: Path) -> None:
     trials = try_all(tmp_path, SEED, 40)
     record = {
         "seed": SEED,
-        "commit": commit(),
+        "commit": commit("src"),
         "command": "pytest -m prove tests/prove/test_parts.py",
         "seconds": round(time.perf_counter() - started, 1),
         "n_strikes": len(trials),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from commits import commit
 
 from bucket.faults import carry_out
 from bucket.server import missing, serving
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     record: dict[str, Any] = {
         "command": f"python tests/prove/bucket --seed {options.seed} --operations {options.operations} "
         f"--writers {options.writers}",
-        "commit": _commit(),
+        "commit": commit("src/headrace/stores", "tests/prove/bucket"),
         "python": platform.python_version(),
         "seconds": round(time.monotonic() - started, 1),
         **found,
@@ -69,13 +70,3 @@ def prove(folder: Path, seed: int, n_operations: int, n_writers: int) -> dict[st
             for elsewhere in (False, True)
         ]
     return {"team": team, "faults": faults, "writers": writers, "leases": leases}
-
-
-def _commit() -> str:
-    """The commit that was tried, with a mark when files differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-    changed = git("status", "--porcelain", "src/headrace/stores", "tests/prove/bucket")
-    return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")

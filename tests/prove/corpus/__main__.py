@@ -9,7 +9,6 @@ import argparse
 import json
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.prove.commits import commit
 from tests.prove.corpus.corpus import UNREACHED, counting_edits, leak_edits, neutral_edits, sample, sources
 from tests.prove.corpus.edits import Edit
 from tests.prove.corpus.harness import FAILED, HERE, Values, Workplace
@@ -181,12 +181,11 @@ def _options() -> argparse.Namespace:
 
 
 def _result(options: argparse.Namespace, scorer: Scorer, seconds: float) -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False)
     words = ["python", "-m", "tests.prove.corpus", *sys.argv[1:]]
     return {
         "command": " ".join(words),
         "seed": options.seed,
-        "commit": commit.stdout.strip(),
+        "commit": commit("src", "tests/prove/corpus"),
         "python": platform.python_version(),
         "mode": options.mode,
         "seconds": round(seconds, 1),

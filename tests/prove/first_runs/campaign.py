@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from commits import commit
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 DATA = ROOT.parent / "shared" / "data"
@@ -134,12 +136,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args(arguments)
-    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="headrace-init-") as folder:
         found = [try_case(case, Path(folder)) for case in CASES]
     result = {
-        "commit": commit.stdout.strip(),
+        "commit": commit("src", "tests/prove/first_runs"),
         "command": "python tests/prove/first_runs",
         "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "seconds": round(time.monotonic() - start, 1),

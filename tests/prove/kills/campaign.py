@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from commits import commit
 
 from kills.instants import Instant, choose
 from kills.trial import Place, Undisturbed, WrongError, carry_out, undisturbed
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     found = summary(trials)
     record = {
         "seed": options.seed,
-        "commit": commit(),
+        "commit": commit("src"),
         "command": f"python tests/prove/kills --seed {options.seed} --instants {options.instants}",
         "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "seconds": round(time.perf_counter() - started, 1),
@@ -97,15 +98,6 @@ def write_record(record: dict[str, Any]) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text + "\n}\n")
     record.update(lists)
-
-
-def commit() -> str:
-    """The commit that was tried, with a mark when files differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-    return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain", "src") else "")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import subprocess
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from commits import commit
 
 from sweeps.play import LostError, Played, play
 
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     played, wrong = play_many(options.seed, options.plays)
     record = {
         "command": f"python tests/prove/sweeps --seed {options.seed} --plays {options.plays}",
-        "commit": _commit(),
+        "commit": commit("src/headrace", "tests/prove/sweeps"),
         "python": platform.python_version(),
         "seconds": round(time.monotonic() - started, 1),
         "wrong": wrong,
@@ -70,13 +71,3 @@ def main(arguments: list[str] | None = None) -> int:
     options.results.write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record, indent=2))
     return 1 if wrong else 0
-
-
-def _commit() -> str:
-    """The commit that was tried, with a mark when files differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-
-    changed = git("status", "--porcelain", "src/headrace", "tests/prove/sweeps")
-    return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
