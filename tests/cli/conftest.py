@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "prove"))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "prove")]
 
 COMMAND = [sys.executable, "-m", "headrace.cli.main"]
 

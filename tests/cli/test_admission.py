@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_awaiting import await_file, await_that
 
 FLOW = """
 import os, time
@@ -79,10 +80,7 @@ class Days:
         (self.folder / f"hold-{day}-{n}").unlink(missing_ok=True)
 
     def await_file(self, name: str) -> None:
-        deadline = time.monotonic() + 60
-        while not (self.folder / name).exists():
-            assert time.monotonic() < deadline, f"waited in vain for {name}"
-            time.sleep(0.02)
+        await_file(self.folder / name)
 
 
 @pytest.fixture
@@ -99,10 +97,7 @@ def anywhere(request: pytest.FixtureRequest, bare: Any, tmp_path: Path) -> Days:
 
 
 def await_text(path: Path, text: str) -> None:
-    deadline = time.monotonic() + 60
-    while text not in path.read_text():
-        assert time.monotonic() < deadline, path.read_text()
-        time.sleep(0.05)
+    await_that(lambda: text in path.read_text(), f"{text!r} in {path}")
 
 
 def test_one_run_for_a_date(anywhere: Days) -> None:

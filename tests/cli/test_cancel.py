@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_awaiting import await_end, await_file
 
 import headrace
 from headrace.engine.cancel import ask_to_end
@@ -47,21 +47,6 @@ def pipe(folder: str):
 def stuck(bare: Any) -> Any:
     bare.write("stuck.py", STUCK)
     return bare
-
-
-def await_file(path: Path) -> str:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return path.read_text()
-
-
-def await_end(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < deadline, "the worker lives on"
-        time.sleep(0.02)
 
 
 def newest(project: Any, *store: str) -> Any:

@@ -6,11 +6,11 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_awaiting import await_end, await_file
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -215,21 +215,6 @@ def slow(folder: str, number: int) -> int:
 def pipe(folder: str):
     return slow(folder, quick())
 """
-
-
-def await_file(path: Path) -> str:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return path.read_text()
-
-
-def await_end(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < deadline, "the worker lives on"
-        time.sleep(0.02)
 
 
 def test_an_inline_run_is_interrupted_too(bare: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_awaiting import await_file
 
 import headrace
 from headrace import RunOptions
@@ -147,13 +147,6 @@ def flow(folder: str):
 """
 
 
-def await_file(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 # --- show
 
 
@@ -181,6 +174,20 @@ def test_show_as_json(made: Made, here: Any) -> None:
     assert said["nodes"]["shy"]["attempt"] == 2
     assert set(said["outputs"]) == {"page", "note"}
     assert said["rejected_by"] == []
+
+
+def test_show_tells_what_the_run_warned_of(project: Any) -> None:
+    warned = project.headrace("run", "flow.py", env={"HEADRACE_LISTENERS": "nobody"})
+    (line,) = [line for line in warned.out.splitlines() if line.startswith("warning: ")]
+    with (project.folder / ".headrace/runs" / warned.run_id / "events.jsonl").open("a") as log:
+        log.write('{"event": "War')
+
+    assert f"  {line}" in project.headrace("show").out.splitlines()
+    (said,) = project.headrace("show", "--json").json["warnings"]
+    assert f"warning: {said['source']}: {said['message']}".replace("\n", " ") == line
+    project.headrace("run", "flow.py")
+    assert "warning" not in project.headrace("show").out
+    assert project.headrace("show", "--json").json["warnings"] == []
 
 
 def test_show_one_step(made: Made, here: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.columns import table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.cli.parser import Parser, UsageError, add_json, add_store
+from headrace.cli.plain import describe_warning
 from headrace.cli.summary import rejection_lines
 from headrace.engine.readable import text
 from headrace.reports.texts import clean, duration, moment, one_line, size
@@ -95,6 +97,7 @@ def run_json(view: RunView) -> dict[str, Any]:
         "selection": view.begin.get("selection"),
         "store": view.store.url,
         "rejected_by": view.rejections(),
+        "warnings": [asdict(warning) for warning in view.warnings],
         "outputs": {
             name: output_json(view.store, ref, artifact)
             for name, ref, artifact in made_outputs(view.results, view.plan.outputs)
@@ -138,6 +141,7 @@ def _run_lines(view: RunView) -> Iterator[str]:
     ]
     yield from table([fact for fact in facts if fact[1]], indent="  ")
     yield from rejection_lines(view)
+    yield from (f"  warning: {describe_warning(warning)}" for warning in view.warnings)
     yield ""
     rows = [_node_row(view, node) for node in view.plan.nodes]
     yield from table(rows, ("step", "ended", "took", "size", "why"), indent="  ")

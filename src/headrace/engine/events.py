@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -122,6 +122,18 @@ class JsonLines:
         """Close the file."""
         if self._stream is not None:
             self._stream.close()
+
+
+def read_warnings(store: Store, run_id: str) -> Iterator[Warned]:
+    """What a run warned of, by its own log. A line that was cut short is passed over."""
+    path = store.stream_path(f"{run_folder(run_id)}/events.jsonl")
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            event = json.loads(line)
+            if event["event"] == Warned.__name__:
+                yield Warned(event["source"], event["message"], event["time"])
 
 
 class Announcer:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.core.errors import RunError, StoreError, near_miss
 from headrace.core.outcome import Outcome
 from headrace.core.plan import Node, Plan
+from headrace.engine.events import Warned, read_warnings
 from headrace.engine.item_view import item_of, item_result, node_of
 from headrace.engine.records import NodeResult, RunRecord, read_json_object, run_folder, run_ids
 from headrace.engine.selection import Selection
@@ -101,6 +102,11 @@ class RunView:
         """The nodes that failed by themselves."""
         follows = (Outcome.UPSTREAM_FAILED, Outcome.CANCELLED)
         return [item for item in self.results.values() if item.outcome.is_failure and item.outcome not in follows]
+
+    @cached_property
+    def warnings(self) -> tuple[Warned, ...]:
+        """What went wrong beside the run."""
+        return tuple(read_warnings(self.store, self.id))
 
     def rejections(self) -> list[str]:
         """The nodes whose gate said no."""
