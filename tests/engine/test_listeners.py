@@ -387,12 +387,16 @@ def test_the_queue_is_bounded_and_the_runs_end_always_fits(
 
 
 def test_a_messenger_without_events_opens_nothing() -> None:
-    def opened() -> Listener:
-        raise AssertionError
+    opened: list[Listener] = []
 
-    messenger = Messenger("unused", opened)
+    def opens() -> Listener:
+        opened.append(Told())
+        return opened[-1]
+
+    messenger = Messenger("unused", opens)
     messenger.close()
-    messenger.wait(time.monotonic())
+    messenger.wait(time.monotonic() + 20)
+    assert opened == []
 
 
 def test_idle_comes_when_nothing_is_told(monkeypatch: pytest.MonkeyPatch, wait_for: Callable[..., None]) -> None:

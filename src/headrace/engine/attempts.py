@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from headrace.core.forms import TAG
 from headrace.core.key import seed_of
@@ -17,9 +16,6 @@ from headrace.engine.events import NodeProgressed, NodeRetried, NodeStarted
 from headrace.engine.records import Failure, NodeResult, RunRecord, attempt_name, now
 from headrace.engine.request import Request
 from headrace.engine.state import Run
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_PAUSE_SECONDS = 300.0
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from headrace.core.outcome import Outcome
 from headrace.engine.attempts import backoff_pause
@@ -25,9 +24,6 @@ from headrace.engine.items import Items
 from headrace.engine.records import NodeResult, RunRecord, now
 from headrace.engine.request import Request
 from headrace.engine.state import Run
-
-if TYPE_CHECKING:
-    pass
 
 MOST_PROGRESS_EVENTS = 200
 
@@ -136,12 +132,12 @@ class Mapped:
         stem = f"{indices[0]:06d}-{indices[-1]:06d}"
         rows: list[ItemResult] = []
         tries = dict.fromkeys(indices, 1)
-        todo, again = list(indices), []
-        while todo and not self._is_stopped():
+        waiting, again = list(indices), []
+        while waiting and not self._is_stopped():
             ends = launch_batch(
                 run,
                 self._node.id,
-                [(index, self._items.request(index), tries[index]) for index in todo],
+                [(index, self._items.request(index), tries[index]) for index in waiting],
                 f"{self._folder}/{stem}.log",
                 self._stop if self._stops else None,
                 lambda n_done: self._progress.under_way(stem, n_done),
@@ -158,12 +154,12 @@ class Mapped:
                     self._stop.touch()
                 rows.append(self._ended_row(ended))
             begun = {ended.index for ended in ends}
-            todo = [index for index in todo if index not in begun]
-            if not todo and again:
+            waiting = [index for index in waiting if index not in begun]
+            if not waiting and again:
                 pause = backoff_pause(spec.backoff_seconds, max(tries[index] for index in again) - 2)
                 if run.cancelled.wait(pause):
                     break
-                todo, again = again, []
+                waiting, again = again, []
         self._settled.update(row.index for row in rows)
         write_rows(run.store, self._folder, f"{stem}-ran", rows)
         self._progress.settled(len(rows), sum(not row.outcome.is_good for row in rows), stem)
