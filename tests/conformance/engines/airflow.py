@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -175,12 +176,18 @@ class AirflowEngine:
         """Airflow's own back-fill: a run for each date that the schedule names."""
         body = {"dag_id": deployed.name, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
         self.ask("POST", "/api/v2/backfills", {**body, "max_active_runs": 2})
-        runs = self.ask("GET", f"/api/v2/dags/{quoted(deployed.name)}/dagRuns", limit=100)["dag_runs"]
-        return [f"{deployed.name}/{run['dag_run_id']}" for run in runs if run["run_type"] == "backfill"]
+        runs = [run for run in self.runs_of(deployed.name) if run["run_type"] == "backfill"]
+        return [f"{deployed.name}/{run['dag_run_id']}" for run in runs]
+
+    def runs_of(self, dag_id: str) -> list[dict[str, Any]]:
+        """The runs of a DAG, up to a hundred."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/api/v2/dags/{quoted(dag_id)}/dagRuns", limit=100)["dag_runs"]
+        return found
 
     def wait(self, deployed: Deployed, run: str, seconds: float = 300.0) -> Ended:
         """How a run ended: a mapped node as its last task did, unless its first wasn't started."""
-        wait_until(lambda: self.ask("GET", path_of(run))["state"] in ENDED, self.services[1], seconds=seconds)
+        # A hundred tasks take minutes on a machine that has other things to do.
+        wait_until(lambda: self.ask("GET", path_of(run))["state"] in ENDED, self.services[1], seconds=3 * seconds)
         words: dict[str, str] = {}
         n_tries: dict[str, int] = {}
         n_parts: dict[str, int] = {}
@@ -223,9 +230,24 @@ class AirflowEngine:
         (pid,) = [task["pid"] for task in self.tasks(run) if task["task_id"] == node and task["state"] == "running"]
         os.kill(pid, signal.SIGKILL)
 
-    def outputs(self, run: str, task: str) -> Any:
+    def outputs(self, run: str, task: str, key: str = "return_value") -> Any:
         """What a task handed on."""
-        return self.ask("GET", f"{path_of(run)}/taskInstances/{quoted(task)}/xcomEntries/return_value")["value"]
+        return self.ask("GET", f"{path_of(run)}/taskInstances/{quoted(task)}/xcomEntries/{key}")["value"]
+
+    def states(self, run: str) -> dict[str, str | None]:
+        """The states of a run's tasks now; of a mapped one the state of its last part."""
+        return {task["task_id"]: task["state"] for task in self.tasks(run)}
+
+    def spans(self, deployed: Deployed, run: str) -> dict[str, tuple[datetime, datetime]]:
+        """When each task began and ended."""
+        return {
+            task["task_id"]: (datetime.fromisoformat(task["start_date"]), datetime.fromisoformat(task["end_date"]))
+            for task in self.tasks(run)
+        }
+
+    def path_of(self, run: str) -> str:
+        """Where the API has a run."""
+        return path_of(run)
 
     def log_of(self, run: str, task: str, attempt: int = 1, map_index: int = -1) -> str:
         """A task's log, as the API gives it."""

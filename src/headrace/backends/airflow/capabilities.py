@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.backends.capabilities import Capabilities, Feature, inside, native, refused
+from headrace.backends.capabilities import Capabilities, Feature, inside, native
 
 CAPABILITIES: Capabilities = {
     Feature.PARAMETERS: native("params with a form, checked by JSON schema; `exec` checks the declared types"),
@@ -30,6 +30,6 @@ CAPABILITIES: Capabilities = {
     Feature.ARTIFACTS: native("assets, with digest, size and run in each of their events"),
     Feature.TRIGGERS: native("another DAG's schedule names the asset"),
     Feature.LINKS: native("buttons of each task, by the setting `links`"),
-    Feature.IMAGE: refused("tasks run in place, by the project's interpreter"),
+    Feature.IMAGE: native("a pod for each task, by Airflow's provider for Kubernetes", is_verified=False),
     Feature.SUBMIT: native("a copy into the DAG folder, whole at once"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,18 +15,34 @@ from headrace.backends.airflow.tasks import Graph, TaskLine, assets_of, graph_of
 from headrace.backends.deployment import Deployment, FormField
 from headrace.backends.source import STEP, Call, Code, assigned, imports_in, literal, merged_imports, text
 
-IN_DAG = Path(__file__).with_name("in_dag.py")
-SETTINGS = ("HEADRACE", "LINKS", "SECRETS", "DATE", "IS_TIME", "TIMEZONE", "MAKES_REPORT")
+IN_DAG = Path(__file__).with_name("in_dag.py").read_text(encoding="utf-8")
+IN_PODS = Path(__file__).with_name("in_pods.py").read_text(encoding="utf-8")
+SETTINGS = (
+    "HEADRACE",
+    "POD",
+    "VOLUME_CLAIM",
+    "SECRET_NAME",
+    "LINKS",
+    "SECRETS",
+    "DATE",
+    "IS_TIME",
+    "TIMEZONE",
+    "MAKES_REPORT",
+)
 
 
 def dag_file(deployment: Deployment, settings: AirflowSettings) -> str:
     """A DAG file: what calls ``headrace exec``, the operators, and the DAG."""
-    operators = _parts_of(IN_DAG.read_text(encoding="utf-8"))
+    operators = dict(_parts_of(IN_DAG))
+    pods = _parts_of(IN_PODS) if deployment.image is not None else {}
+    if pods:
+        operators["Task"] = operators["Task"].replace("class Task(BaseOperator)", "class Task(Pod)")
     body = [
         launcher.launcher_source(),
-        operators["Link"],
+        operators.pop("Link"),
+        *pods.values(),
         "\n".join(_constants(deployment, settings)),
-        *(source for name, source in operators.items() if name != "Link"),
+        *operators.values(),
     ]
     above = "\n\n".join(part.strip("\n") + "\n" for part in body)
     graph = graph_of(deployment, settings, _names_in(above))
@@ -69,7 +86,7 @@ def _names(node: ast.stmt) -> list[ast.alias]:
 
 @cache
 def _all_imports() -> tuple[str, ...]:
-    ours = [line for line in imports_in(IN_DAG.read_text(encoding="utf-8")) if "headrace" not in line]
+    ours = [line for source in (IN_DAG, IN_PODS) for line in imports_in(source) if "headrace" not in line]
     return (
         *launcher.IMPORTS,
         *(line for line in ours if "__future__" not in line),
@@ -90,9 +107,10 @@ def _imports(body: str) -> Iterator[str]:
             needed.append(ast.unparse(ast.Import(kept)))
         elif kept and isinstance(node, ast.ImportFrom):
             needed.append(ast.unparse(ast.ImportFrom(node.module, kept, 0)))
-    yield from merged_imports(line for line in needed if "airflow" not in line)
+    of_others = [line for line in needed if line.split()[1].partition(".")[0] not in sys.stdlib_module_names]
+    yield from merged_imports(line for line in needed if line not in of_others)
     yield ""
-    yield from merged_imports(line for line in needed if "airflow" in line)
+    yield from merged_imports(of_others)
 
 
 def _constants(deployment: Deployment, settings: AirflowSettings) -> Iterator[str]:
@@ -106,7 +124,12 @@ def _constants(deployment: Deployment, settings: AirflowSettings) -> Iterator[st
         "shape": deployment.shape,
         "engine": "airflow",
     }
-    yield assigned("HEADRACE", Call("Headrace", (), words))
+    yield assigned("HEADRACE", Call("InPods" if deployment.image else "Headrace", (), words))
+    if deployment.image:
+        account = {"service_account_name": settings.service_account} if settings.service_account else {}
+        yield assigned("POD", {"image": deployment.image, "namespace": settings.namespace, **account})
+        yield assigned("VOLUME_CLAIM", settings.volume_claim)
+        yield assigned("SECRET_NAME", settings.secret_name)
     yield assigned("LINKS", tuple(Call("Link", item) for item in settings.links.items()))
     yield assigned("SECRETS", dict(settings.secrets))
     yield assigned("DATE", plan.date or "")

@@ -76,6 +76,7 @@ class Task(BaseOperator):
 
     def on_kill(self) -> None:
         """Airflow ends the task, and the step ends with it."""
+        super().on_kill()
         raise Lost("Airflow ended the task")
 
 
@@ -100,14 +101,14 @@ class Step(Task):
 
     how: tuple[str, ...] = ()
 
-    def __init__(self, *, node: str, secrets: Sequence[str] = (), **options: Any) -> None:
+    def __init__(self, *, node: str, secret_names: Sequence[str] = (), **options: Any) -> None:
         super().__init__(**options)
         self.node = node
-        self.secrets = tuple(secrets)
+        self.secret_names = tuple(secret_names)
 
     def work(self, context: Context) -> Any:
         """Execute the node. Headrace has tried again what may pass, so a failure is one for good."""
-        values = {name: secret_from(SECRETS[name]) for name in self.secrets if name in SECRETS}
+        values = {name: secret_from(SECRETS[name]) for name in self.secret_names if name in SECRETS}
         facts = HEADRACE.execute(self.headrace_run, self.node, *self.how, log=self.log.info, secrets=values)
         if facts["outcome"] == "skipped":
             raise AirflowSkipException(facts["reason"] or "skipped")

@@ -65,9 +65,9 @@ class AirflowSettings:
         Whether the DAG is paused when Airflow sees it first; Airflow's own default by default.
     max_map_length
         Airflow's ``[core] max_map_length``: a map of more tasks is refused when compiled.
-    namespace, service_account, secret_name
-        For an image: the namespace of its pods, their service account, and the Kubernetes secret that holds what
-        steps take as secrets.
+    namespace, service_account, secret_name, volume_claim
+        For an image: the namespace of its pods, their service account, the Kubernetes secret that holds what steps take
+        as secrets, and the claim of the volume that holds the store; none where that is a bucket.
     """
 
     dag_id: str = ""
@@ -93,6 +93,7 @@ class AirflowSettings:
     namespace: str = "default"
     service_account: str = ""
     secret_name: str = ""
+    volume_claim: str = ""
 
 
 def settings_of(deployment: Deployment) -> AirflowSettings:
@@ -116,7 +117,27 @@ def settings_of(deployment: Deployment) -> AirflowSettings:
     elif settings.catchup:
         raise _wrong("catchup needs start_date", 'as in start_date = "2026-01-01"')
     _check_pools(deployment, settings)
+    if deployment.image is not None:
+        _check_pods(deployment, settings)
     return settings
+
+
+def _check_pods(deployment: Deployment, settings: AirflowSettings) -> None:
+    if settings.report:
+        raise _wrong("report is made on Airflow's worker, and pods are elsewhere", "leave it out")
+    if settings.secrets:
+        hint = "name the Kubernetes secret that holds them: secret_name"
+        raise _wrong("secrets are handed to a process on Airflow's worker, and pods are elsewhere", hint)
+    if deployment.secrets and not settings.secret_name:
+        raise _wrong(
+            f"steps take secrets ({', '.join(deployment.secrets)}), and pods have nowhere to take them from",
+            "name the Kubernetes secret that holds them: secret_name",
+        )
+    if "://" not in deployment.store and not settings.volume_claim:
+        raise _wrong(
+            f"the store is the folder {deployment.store!r}, which pods don't share",
+            "give a bucket: --store s3://…; or the claim of a volume that is mounted there: volume_claim",
+        )
 
 
 def start_of(deployment: Deployment, settings: AirflowSettings) -> datetime:

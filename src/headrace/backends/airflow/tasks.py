@@ -85,7 +85,7 @@ class _Builder:
         place = (*self.places[node.id], part) if part else self.places[node.id]
         words: dict[str, Any] = {"task_id": place[-1], "node": node.id, **self._words_of(node), **more}
         if kind == "Slices":
-            words.pop("secrets", None)
+            words.pop("secret_names", None)
         if not node.upstream() and part in ("", "slices"):
             words["trigger_rule"] = ALL_SUCCESS
         return TaskLine(self.variables[".".join(place)], place[:-1], Call(kind, (), words))
@@ -111,7 +111,7 @@ class _Builder:
         secrets = tuple(sorted({secret.name for tree in node.arguments.values() for secret in secrets_in(tree)}))
         pool = self.settings.pools.get(node.id, self.settings.pools.get(spec.name, ""))
         slots = spec.cpus if self.settings.slots_are_cpus else 1
-        words = {"secrets": secrets, "pool": pool, "pool_slots": slots if slots > 1 else None}
+        words = {"secret_names": secrets, "pool": pool, "pool_slots": slots if slots > 1 else None}
         if self.deployment.image is not None:
             words |= {"cpus": spec.cpus if spec.cpus > 1 else None, "memory_bytes": spec.memory_bytes}
         return {name: value for name, value in words.items() if value}

@@ -239,6 +239,7 @@ class Task(BaseOperator):
 
     def on_kill(self) -> None:
         """Airflow ends the task, and the step ends with it."""
+        super().on_kill()
         raise Lost("Airflow ended the task")
 
 
@@ -263,14 +264,14 @@ class Step(Task):
 
     how: tuple[str, ...] = ()
 
-    def __init__(self, *, node: str, secrets: Sequence[str] = (), **options: Any) -> None:
+    def __init__(self, *, node: str, secret_names: Sequence[str] = (), **options: Any) -> None:
         super().__init__(**options)
         self.node = node
-        self.secrets = tuple(secrets)
+        self.secret_names = tuple(secret_names)
 
     def work(self, context: Context) -> Any:
         """Execute the node. Headrace has tried again what may pass, so a failure is one for good."""
-        values = {name: secret_from(SECRETS[name]) for name in self.secrets if name in SECRETS}
+        values = {name: secret_from(SECRETS[name]) for name in self.secret_names if name in SECRETS}
         facts = HEADRACE.execute(self.headrace_run, self.node, *self.how, log=self.log.info, secrets=values)
         if facts["outcome"] == "skipped":
             raise AirflowSkipException(facts["reason"] or "skipped")
@@ -373,7 +374,7 @@ with DAG(
     doc_md="Double numbers.\n\nPipeline 'flow', written by: headrace compile airflow flow:flow -o out (Headrace 0.1.0)\n\nCompile it again rather than edit it. Plan 96d594ac4a1c86dd.\n\nIn the project: `headrace show --store /srv/flows/.headrace`\n",
 ) as dag:
     begin = Begin(task_id="begin")
-    numbers = Step(task_id="numbers", node="numbers", secrets=("TOKEN",), trigger_rule=TriggerRule.ALL_SUCCESS)
+    numbers = Step(task_id="numbers", node="numbers", secret_names=("TOKEN",), trigger_rule=TriggerRule.ALL_SUCCESS)
     with TaskGroup("double"):
         double_slices = Slices(task_id="slices", node="double")
         double_items = Items.partial(task_id="items", node="double").expand(items=double_slices.output)
