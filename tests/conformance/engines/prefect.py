@@ -9,7 +9,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -209,6 +209,13 @@ class PrefectEngine:
         for path in [*deployed.folder.rglob("*"), *self.folder.rglob("*")]:
             if path.is_file() and path.suffix != ".pyc":
                 yield str(path), path.read_bytes().decode("utf-8", "replace")
+
+    def spans(self, deployed: Deployed, run: str) -> dict[str, tuple[datetime, datetime]]:
+        """When each task began and ended."""
+        return {
+            node: (datetime.fromisoformat(task["start_time"]), datetime.fromisoformat(task["end_time"]))
+            for node, task in self._by_node(deployed, run).items()
+        }
 
     def database_bytes(self) -> int:
         files = [*self.home.glob("prefect.db*"), *(self.home / "storage").rglob("*")]

@@ -1,0 +1,144 @@
+"""The backend: a definitions file that imports Dagster alone, and the workspace that loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.backends.dagster import submitting
+from headrace.backends.dagster.capabilities import CAPABILITIES
+from headrace.backends.dagster.forms import parameters_of
+from headrace.backends.dagster.layout import Group, Tree, call, lines_of, listed, literal, quoted, several, table, words
+from headrace.backends.dagster.names import Names, engine_name
+from headrace.backends.dagster.settings import Settings
+from headrace.backends.dagster.tables import node_of, run_of
+from headrace.backends.dagster.timing import Timing
+from headrace.backends.deployment import read_settings
+from headrace.backends.launcher import IMPORTS, launcher_source
+
+if TYPE_CHECKING:
+    from headrace.backends.capabilities import Capabilities
+    from headrace.backends.deployment import Deployment
+
+NAME = "dagster"
+PRELOADED = ("dagster", "dagster._cli", "dagster._core.storage.sqlite_storage")
+"""What the process has loaded from which ops are forked. A module that isn't there is passed over."""
+
+
+class Dagster:
+    """Assets, one for each artifact; a job, a schedule and sensors. See `headrace.backends.protocol.Backend`."""
+
+    name = NAME
+    capabilities: Capabilities = CAPABILITIES
+
+    def files(self, deployment: Deployment) -> Mapping[str, str]:
+        """The definitions file, and a workspace of it alone."""
+        settings = read_settings(Settings, deployment, NAME)
+        module = file_name(deployment)
+        return {
+            module: "".join(f"{line}\n" for line in _lines(deployment, settings)),
+            "workspace.yaml": submitting.new_workspace(module, engine_name(deployment.plan.pipeline)),
+        }
+
+    def complete(self, deployment: Deployment, folder: Path) -> Iterator[str]:
+        """Nothing: the file is whole."""
+        return iter(())
+
+    def submit(self, deployment: Deployment, folder: Path, place: str | None) -> Iterator[str]:
+        """Put the file into a workspace's folder and its entry into ``workspace.yaml``; have it loaded again."""
+        settings = read_settings(Settings, deployment, NAME)
+        name = engine_name(deployment.plan.pipeline)
+        return submitting.submit(folder / file_name(deployment), name, place, settings.webserver)
+
+
+def file_name(deployment: Deployment) -> str:
+    """The definitions file's name. It is no module's that anybody imports."""
+    return f"{engine_name(deployment.plan.pipeline)}_definitions.py"
+
+
+def _lines(deployment: Deployment, settings: Settings) -> Iterator[str]:
+    names = Names.of(deployment.plan)
+    timing = Timing.of(deployment.plan)
+    yield from (f"# {line}" for line in deployment.heading())
+    yield f'"""Assets, checks and a job of the pipeline {names.pipeline}."""'
+    yield ""
+    yield from _imports()
+    yield from ("", "import dagster as dg", "", "")
+    yield from launcher_source().splitlines()
+    yield from ("", "")
+    yield from _runtime()
+    yield from ("", "")
+    yield from lines_of(_pipeline(deployment, settings, names, timing), "PIPELINE = ")
+    yield ""
+    yield "assets = assets_of(PIPELINE)"
+    yield from lines_of(_job(deployment), "job = ")
+    yield from timing.schedule_lines(f"{names.pipeline}_schedule", settings)
+    yield from lines_of(_definitions(settings, timing), "defs = ")
+
+
+def _imports() -> list[str]:
+    """What the launcher and our own part of the file import, as a formatter would sort it."""
+    lines = {"from collections.abc import Callable": "from collections.abc import Callable, Iterator"}
+    found = {*(lines.get(line, line) for line in IMPORTS), "from dataclasses import dataclass, field"}
+    return sorted(found, key=lambda line: (line.startswith("from"), line))
+
+
+def _runtime() -> list[str]:
+    text = Path(__file__).with_name("runtime.py").read_text(encoding="utf-8")
+    return text.partition(f"# {'-' * 118}\n")[2].strip("\n").splitlines()
+
+
+def _pipeline(deployment: Deployment, settings: Settings, names: Names, timing: Timing) -> Tree:
+    plan = deployment.plan
+    return call(
+        "Pipeline",
+        name=quoted(names.pipeline),
+        headrace=call(
+            "Headrace",
+            command=literal(list(deployment.command)),
+            project=quoted(deployment.project),
+            pipeline=quoted(deployment.pipeline),
+            store=quoted(deployment.store),
+            shape=quoted(deployment.shape),
+            engine=quoted(NAME),
+        ),
+        parameters=parameters_of(deployment.fields, plan.date),
+        partitions=timing.partitions(settings),
+        secrets=words(deployment.secrets) if deployment.secrets else None,
+        lost_retries=str(settings.lost_retries),
+        finish_seconds=str(settings.finish_seconds),
+        nodes=several(node_of(plan, node, names) for node in plan.nodes),
+        run=run_of(plan, names),
+    )
+
+
+def _job(deployment: Deployment) -> Tree:
+    description = deployment.description
+    return call(
+        "dg.define_asset_job",
+        name="PIPELINE.job",
+        selection="[assets]",
+        description=quoted(description) if description else None,
+        tags=table([("headrace/pipeline", quoted(deployment.plan.pipeline))]),
+    )
+
+
+def _definitions(settings: Settings, timing: Timing) -> Tree:
+    ends = ("FAILURE", "CANCELED")
+    return call(
+        "dg.Definitions",
+        assets="[assets]",
+        jobs="[job]",
+        schedules="[due]" if timing.cron is not None else None,
+        sensors=listed(f"settling_sensor(PIPELINE, dg.DagsterRunStatus.{end})" for end in ends),
+        executor=_executor(settings),
+    )
+
+
+def _executor(settings: Settings) -> Tree:
+    if settings.executor == "in_process":
+        return "dg.in_process_executor"
+    most = {} if settings.max_concurrent is None else {"max_concurrent": settings.max_concurrent}
+    options = {**most, "start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}}
+    return Group("dg.multiprocess_executor.configured(", (("", literal(options)),), ")")
