@@ -85,6 +85,11 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
         help="with --json: also what this output holds, if that is JSON and small (may be given again)",
     )
     parser.add_argument(
+        "--once",
+        action="store_true",
+        help="for an engine that can't tell a failure from a lost task: don't execute again what failed in this run",
+    )
+    parser.add_argument(
         "--shape", metavar="DIGEST", help="with --begin: refuse where the graph is another than that which was compiled"
     )
     parser.add_argument("--engine", metavar="NAME", help="the orchestrator, for the run's record")
@@ -195,7 +200,8 @@ def _execute(session: Session, arguments: argparse.Namespace, options: RunOption
     from headrace.engine.exec_node import exec_node
 
     parameters = encode(_given(arguments))
-    result = exec_node(session, arguments.node, arguments.run, parameters, options, _work(arguments))
+    work, once = _work(arguments), arguments.once
+    result = exec_node(session, arguments.node, arguments.run, parameters, options, work, once=once)
     if arguments.slices:
         sys.stdout.write(json.dumps((result.items or {}).get("slices", [])) + "\n")
         return 1 if result.outcome.is_failure else 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import CodeChangedError, HeadraceError
+from headrace.core.outcome import Outcome
 from headrace.core.plan import Node
 from headrace.core.values import Json, names_in
 from headrace.engine.cancel import obeying, refuse_if_cancelled
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from headrace.engine.run import RunOptions, Session
     from headrace.engine.state import Run
 
+FOR_GOOD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.OUT_OF_MEMORY)
+"""Failures of a node's own, after its retries."""
+
 
 def exec_node(
     session: Session,
@@ -28,12 +32,14 @@ def exec_node(
     parameters: Mapping[str, Json],
     options: RunOptions,
     work: Callable[[Run, Node], NodeResult] = execute,
+    *,
+    once: bool = False,
 ) -> NodeResult:
     """Bring one node of a run to its end, and record it; or do other ``work`` on it (`headrace.engine.exec_items`).
 
     The run is begun if it has not been. Where it has, its recorded parameters and pins count, not those given here: a
     retry, and every other node, sees the same. A node that has already ended well in this run, its outputs whole, is
-    not executed again.
+    not executed again; with ``once`` one that has failed for good isn't, either.
 
     Raises `CodeChangedError` when this environment holds another plan or other code for the node than the run began
     with, `DefinitionError` for a node that is not in the plan, and `RunError` when a node before it has not ended.
@@ -48,6 +54,8 @@ def exec_node(
                 run.emit(RunStarted(run_id, prepared.plan.pipeline, len(prepared.plan.nodes), session.store.url))
             done = run.result(node_id)
             if done is not None and not done.outcome.is_failure and _is_whole(session, done):
+                return done
+            if done is not None and once and done.outcome in FOR_GOOD:
                 return done
             run.results.pop(node_id, None)
             cancelled = refuse_if_cancelled(run, node_id)

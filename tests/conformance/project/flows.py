@@ -146,7 +146,7 @@ def part(value: int) -> int:
 
 @pipeline
 def nested(n: int = 1) -> int:
-    return add.options(name="end")(part(start(n)), part(start.options(name="other")(n)))
+    return add.options(name="end")(part(start(n)), part(start.options(name="other")(n + 10)))
 
 
 # --- parameters
