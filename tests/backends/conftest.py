@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+# Helpers of these tests are found by this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
 FLOW = '''
 from dataclasses import dataclass
 from datetime import date
@@ -116,7 +119,16 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    folder = tmp_path / "project"
+    return made_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def one_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One for all tests of a file that change nothing in it."""
+    return made_project(tmp_path_factory.mktemp("one") / "project")
+
+
+def made_project(folder: Path) -> Project:
     folder.mkdir()
     found = Project(folder)
     found.write("pyproject.toml", '[project]\nname = "flows"\nversion = "1"\n')

@@ -266,6 +266,21 @@ def test_wrong_usage(flow: Any, arguments: tuple[str, ...], message: str) -> Non
     assert message in done.err
 
 
+def test_an_engine_that_reads_files_is_left_some(flow: Any) -> None:
+    begin(flow)
+    execute(flow, "read")
+    flow.headrace("exec", "double", "flow.py", "--run", "r-1", "--leave", "left/node")
+    flow.headrace("exec", "--finish", "flow.py", "--run", "r-1", "--leave", "left/run")
+
+    node, run = flow.folder / "left/node", flow.folder / "left/run"
+    made = flow.headrace("show", "r-1", "--json").json["nodes"]["double"]["outputs"]["output"]
+    assert (node / "outcome").read_text() == "succeeded"
+    assert json.loads((node / "outputs.json").read_text()) == {
+        "output": {"digest": made["digest"], "format": "json", "n_bytes": 3}
+    }
+    assert ((run / "outcome").read_text(), (run / "outputs.json").read_text()) == ("cancelled", "{}")
+
+
 def test_a_small_value_is_told_to_who_asks(flow: Any) -> None:
     begin(flow)
     execute(flow, "read", "double")

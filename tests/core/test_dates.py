@@ -64,6 +64,10 @@ def none(n: int = 1, either: int | dt.date = 1) -> Any:
         (optional, {}, "2026-01-31", ("day", "2026-01-31")),
         (texts, {"date": "ds"}, "20260131", ("ds", "2026-01-31")),
         (two, {"date": "other"}, "2026-01-31", ("other", "2026-01-31")),
+        # A time with a zone, as an orchestrator says when a run was due, is the day that it is in the pipeline's.
+        (daily, {}, "2026-01-31T23:30:00Z", ("day", "2026-01-31")),
+        (daily, {"timezone": "Europe/Zurich"}, "2026-01-31T23:30:00Z", ("day", "2026-02-01")),
+        (texts, {"date": "ds", "timezone": "America/New_York"}, "2026-02-01T03:00+00:00", ("ds", "2026-01-31")),
         (timed, {}, "2026-01-31", ("at", "2026-01-31T00:00:00+00:00")),
         (timed, {"timezone": "Europe/Zurich"}, "2026-01-31", ("at", "2026-01-30T23:00:00+00:00")),
         (timed, {"timezone": "Europe/Zurich"}, "2026-07-31T02:30", ("at", "2026-07-31T00:30:00+00:00")),

@@ -117,10 +117,13 @@ def _traced(target: Target, given: Mapping[str, object]) -> tuple[Plan, Pipeline
             required: tuple[str, ...] = ()
             try:
                 plan = _plan(pipeline, given, target, before)
-            except ParameterError:
+            except ParameterError as missing:
                 if DATE in given:
                     raise
-                plan = _plan(pipeline, {**given, DATE: ANY_DATE}, target, before)
+                try:
+                    plan = _plan(pipeline, {**given, DATE: ANY_DATE}, target, before)
+                except HeadraceError:
+                    raise missing from None
                 required = (plan.date,) if plan.date else ()
         except HeadraceError:
             raise

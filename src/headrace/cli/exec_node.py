@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from headrace.cli.parser import Parser, UsageError, add_json, add_store, whole_n
 
 if TYPE_CHECKING:
     from headrace.cli.plain import PlainConsole
+    from headrace.core.artifact import Artifact
     from headrace.core.plan import Node
     from headrace.core.values import Json
     from headrace.engine.records import NodeResult
@@ -31,6 +32,7 @@ was skipped; 1 it failed, its retries included; 2 it could not be begun; 130 the
 A gate's rejection is no failure of the node: --finish exits with 3 then, and else as headrace run would have."""
 
 MOST_BYTES_OF_A_VALUE = 10_000
+MOST_OUTPUTS_LEFT = 100
 
 
 def main(given: Sequence[str]) -> int:
@@ -88,6 +90,11 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
         "--once",
         action="store_true",
         help="for an engine that can't tell a failure from a lost task: don't execute again what failed in this run",
+    )
+    parser.add_argument(
+        "--leave",
+        metavar="FOLDER",
+        help="also leave how it ended as files there, for an engine that reads files: outcome, and outputs.json",
     )
     parser.add_argument(
         "--shape", metavar="DIGEST", help="with --begin: refuse where the graph is another than that which was compiled"
@@ -149,6 +156,7 @@ def _finish(session: Session, arguments: argparse.Namespace, options: RunOptions
     from headrace.engine.exec_run import finish_run
 
     end = finish_run(session, arguments.run, options)
+    _leave(arguments.leave, end.outcome.value, {})
     failed = {item.node: item.failure.message if item.failure else "" for item in end.view.failures()}
     if arguments.json:
         nodes = {
@@ -167,6 +175,20 @@ def _finish(session: Session, arguments: argparse.Namespace, options: RunOptions
         }
         sys.stdout.write(json.dumps(facts) + "\n")
     return end.outcome.exit_code
+
+
+def _leave(folder: str | None, outcome: str, outputs: Mapping[str, Artifact]) -> None:
+    """Leave files that say how a node or a run ended, and references to what it made; never what that holds."""
+    if folder is None:
+        return
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    references = {
+        name: {"digest": item.digest, "format": item.format, "n_bytes": item.n_bytes}
+        for name, item in list(outputs.items())[:MOST_OUTPUTS_LEFT]
+    }
+    (place / "outcome").write_text(outcome, encoding="utf-8")
+    (place / "outputs.json").write_text(json.dumps(references), encoding="utf-8")
 
 
 def _work(arguments: argparse.Namespace) -> Callable[[Run, Node], NodeResult]:
@@ -202,6 +224,7 @@ def _execute(session: Session, arguments: argparse.Namespace, options: RunOption
     parameters = encode(_given(arguments))
     work, once = _work(arguments), arguments.once
     result = exec_node(session, arguments.node, arguments.run, parameters, options, work, once=once)
+    _leave(arguments.leave, result.outcome.value, result.outputs)
     if arguments.slices:
         sys.stdout.write(json.dumps((result.items or {}).get("slices", [])) + "\n")
         return 1 if result.outcome.is_failure else 0

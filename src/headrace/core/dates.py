@@ -112,6 +112,8 @@ def _date_parameter(title: str, named: str | None, kinds: Mapping[str, type | No
 def read_date(value: object, kind: type, zone: tzinfo) -> date | datetime:
     """A date, or for a parameter that is a time the time, in the pipeline's zone unless it has one of its own.
 
+    A time with a zone of its own (as an orchestrator says when a run was due) is the day that it is in the pipeline's.
+
     Raises `ParameterError` for what is none.
     """
     wants_time = kind is datetime
@@ -120,6 +122,8 @@ def read_date(value: object, kind: type, zone: tzinfo) -> date | datetime:
     except ValueError as error:
         raise ParameterError(f"A run's date must be a date, but got {value!r}: {error}", hint=_HINT) from None
     if isinstance(found, datetime) and not wants_time:
+        if found.tzinfo is not None:
+            return found.astimezone(zone).date()
         raise ParameterError(f"This pipeline's runs are for a date, but got the time {value!r}", hint=_HINT)
     if not wants_time:
         return found

@@ -296,7 +296,11 @@ class BackendContract:
                 for field in made.fields
             )
             hostile = replace(made, fields=fields, description=text, project=f"/srv/{text}", made_by=f"headrace {text}")
-            files = self.backend.files(hostile)
+            try:
+                files = self.backend.files(hostile)
+            except BackendError:  # an engine may have no way to write such a folder: it is told, and the rest is text
+                hostile = replace(hostile, project=made.project)
+                files = self.backend.files(hostile)
             for name, tree in self._trees(files):
                 for node in ast.walk(tree):
                     called = getattr(node, "id", None) or getattr(node, "attr", None)
