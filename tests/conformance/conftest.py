@@ -30,6 +30,8 @@ ENGINES = {
 }
 """The engines by the names that they are chosen by: the module and class, and how it is made."""
 CHOSEN = os.environ.get("HEADRACE_ENGINES", ",".join(ENGINES)).split(",")
+_RESULTS: dict[str, dict[str, Any]] = {}
+_WORDS: dict[str, dict[str, set[str]]] = {}
 OUT = os.environ.get("HEADRACE_CONFORMANCE_OUT")
 
 
@@ -55,12 +57,11 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "engine").mkdir()
     try:
         engine.start()
-        yield Bench(engine, folder)
+        found = Bench(engine, folder)
+        _WORDS[request.param] = found.words
+        yield found
     finally:
         engine.stop()
-
-
-_RESULTS: dict[str, dict[str, Any]] = {}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,6 +94,7 @@ def pytest_sessionfinish() -> None:
             "command": "HEADRACE_ENGINES=" + name + " make conformance",
             "passed": sum(case["outcome"] == "passed" for case in cases.values()),
             "not_passed": sorted(case for case, found in cases.items() if found["outcome"] != "passed"),
+            "words": {outcome: sorted(words) for outcome, words in sorted(_WORDS.get(name, {}).items())},
             "cases": dict(sorted(cases.items())),
         }
         (folder / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")

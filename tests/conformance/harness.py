@@ -66,6 +66,8 @@ class Bench:
 
     engine: Engine
     folder: Path
+    words: dict[str, set[str]] = field(default_factory=dict)
+    """What the engine was seen to call each outcome of a node."""
     _deployed: dict[str, Deployed] = field(default_factory=dict)
 
     @cached_property
@@ -173,6 +175,9 @@ class Done:
         """Hold what the engine says against what Headrace knows."""
         assert self.ended.state == (SUCCEEDED if self.view.state == "succeeded" else FAILED), self.ended
         assert dict(self.ended.tasks) == dict(self._expected()), self.ended
+        for node, outcome in {**self.outcomes, FINISH: f"run {self.view.state}"}.items():
+            if node in self.ended.words:
+                self.bench.words.setdefault(outcome, set()).add(self.ended.words[node])
 
     def _expected(self) -> Iterator[tuple[str, str]]:
         shows_skips = self.bench.kind(Feature.CONDITION) is Kind.NATIVE
