@@ -92,6 +92,7 @@ check-layers: $(VENV)/.ready-to-develop
 
 check-pages: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_links.py
+	@$(BIN)/python tools/backends_page.py --check
 
 check-house: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_house.py

@@ -1,7 +1,8 @@
-"""Writes docs/reference/backends.md: what each backend can do, from what its code declares and from what was run.
+"""Writes docs/reference/backends.md (what each backend can do, as its code declares it, and what was run), and what was
+measured into docs/explanation/which-orchestrator.md.
 
-    backends_page.py            write the page
-    backends_page.py --check    fail where it is not what would be written
+    backends_page.py            write them
+    backends_page.py --check    fail where they are not what would be written
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from headrace.core.outcome import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference" / "backends.md"
+CHOICE = ROOT / "docs" / "explanation" / "which-orchestrator.md"
+MEASURED = ROOT / "benchmarks" / "orchestrators"
+MARKS = "<!-- measured -->\n", "<!-- /measured -->\n"
 RESULTS = ROOT / "tests" / "conformance" / "results"
 TITLES = {
     "airflow": "Airflow",
@@ -30,14 +34,15 @@ SIGNS = {Kind.NATIVE: "native", Kind.INSIDE: "inside", Kind.REFUSED: "refused"}
 HEAD = """\
 # Backends
 
-What `headrace compile` can do for each orchestrator. This page is written by `python tools/backends_page.py` from what each backend
-declares in its `capabilities.py` and from the results of the conformance cases; nobody edits it.
+What `headrace compile` can do for each orchestrator. This page is written by `python tools/backends_page.py` from what
+each backend declares in its `capabilities.py` and from the results of the conformance cases; nobody edits it.
 
 - **native**: the orchestrator itself does it, and shows it.
-- **inside**: Headrace does it, inside a task or beside the orchestrator, with the same result; the orchestrator doesn't show it.
+- **inside**: Headrace does it, inside a task or beside the orchestrator, with the same result; the orchestrator doesn't
+  show it.
 - **refused**: a plan that uses it is refused when it is compiled, naming step and feature.
-- **\\***: written and checked, but not run on the real engine by our tests. **Argo is linted, not executed**: no Argo controller has run
-  what is written for it.
+- **\\***: written and checked, but not run on the real engine by our tests. **Argo is linted, not executed**: no Argo
+  controller has run what is written for it.
 """
 EXEC = {
     Outcome.SUCCEEDED: ("0", "nobody"),
@@ -92,9 +97,12 @@ def _outcomes() -> Iterator[str]:
     found = {name: document["words"] for name, document in results().items() if name in TITLES}
     shown = [name for name in names() if name in found]
     yield "## Outcomes\n"
-    yield "How each outcome of a step is shown, in the engine's own words, as its API told it in the conformance cases (—: not met in them),"
-    yield "what `headrace exec` exits with, and who tries again. A task whose *process* is lost (killed from outside, its machine gone) has no"
-    yield "outcome: the engine tries it again where it can, and what it had finished is found.\n"
+    yield (
+        "How each outcome of a step is shown, in the engine's own words, as its API told it in the conformance cases\n"
+        "(—: not met in them), what `headrace exec` exits with, and who tries again. A task whose *process* is lost\n"
+        "(killed from outside, its machine gone) has no outcome: the engine tries it again where it can, and what it had\n"
+        "finished is found.\n"
+    )
     yield _row(["outcome", "exit code", "tried again by", *(TITLES[name] for name in shown)])
     yield "|---" * (len(shown) + 3) + "|"
     for outcome, (code, retried) in EXEC.items():
@@ -111,7 +119,10 @@ def _words(words: Mapping[str, list[str]], outcome: str) -> str:
 
 def _runs() -> Iterator[str]:
     yield "## What was run\n"
-    yield "Each case holds a run on the real engine against a run of `headrace run`: the same outcomes, sha256 of all artifacts equal.\n"
+    yield (
+        "Each case holds a run on the real engine against one of `headrace run`: the same outcomes, and sha256 of all\n"
+        "artifacts equal.\n"
+    )
     yield _row(["engine", "versions", "cases passed", "not passed", "date", "commit"])
     yield "|---" * 6 + "|"
     for name, document in results().items():
@@ -139,11 +150,44 @@ def _details() -> Iterator[str]:
         yield ""
 
 
+def choice() -> str:
+    """The page on choosing, with the figures that there are."""
+    before, _, rest = CHOICE.read_text().partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    return before + MARKS[0] + "\n".join(_figures()) + "\n" + MARKS[1] + after
+
+
+def _figures() -> Iterator[str]:
+    yield _row(
+        [
+            "",
+            "start, s",
+            "memory, MiB",
+            "nothing, ms",
+            "computed, ms",
+            "a hit, ms",
+            "a hit, more than nothing, ms",
+            "date, load",
+        ]
+    )
+    yield "|---" * 8 + "|"
+    for name in ("airflow", "airflow-postgres", "kubeflow", "prefect", "dagster"):
+        file = MEASURED / f"{name}.json"
+        if file.is_file():
+            found = json.loads(file.read_text())
+            cells = [found["first_start_seconds"], found["idle_pss_mib"]]
+            cells += [found[kind]["a_task_ms"] for kind in ("noop", "computed", "hits")]
+            cells += [found["more_than_noop_ms"]["hits"], f"{found['date']}, {found['load']}"]
+            yield _row([name, *map(str, cells)])
+
+
 if __name__ == "__main__":
-    text = page()
+    written = {PAGE: page(), CHOICE: choice()}
     if "--check" in sys.argv[1:]:
-        if not PAGE.is_file() or PAGE.read_text() != text:
-            sys.exit(f"{PAGE.relative_to(ROOT)} isn't what would be written: python tools/backends_page.py")
-        print("backends: the page holds")
+        for path, text in written.items():
+            if not path.is_file() or path.read_text() != text:
+                sys.exit(f"{path.relative_to(ROOT)} isn't what would be written: python tools/backends_page.py")
+        print("backends: the pages hold")
     else:
-        PAGE.write_text(text)
+        for path, text in written.items():
+            path.write_text(text)
