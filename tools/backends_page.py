@@ -100,8 +100,8 @@ def _outcomes() -> Iterator[str]:
     yield (
         "How each outcome of a step is shown, in the engine's own words, as its API told it in the conformance cases\n"
         "(—: not met in them), what `headrace exec` exits with, and who tries again. A task whose *process* is lost\n"
-        "(killed from outside, its machine gone) has no outcome: the engine tries it again where it can, and what it had\n"
-        "finished is found.\n"
+        "(killed from outside, its machine gone) has no outcome: the engine tries it again where it can, and what it\n"
+        "had finished is found.\n"
     )
     yield _row(["outcome", "exit code", "tried again by", *(TITLES[name] for name in shown)])
     yield "|---" * (len(shown) + 3) + "|"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from headrace.backends.capabilities import Feature
+from headrace.backends.capabilities import Feature, refused
 from headrace.testing.backends import BackendContract
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -28,7 +28,7 @@ class TestPlain(BackendContract):
 
 
 def test_no_case_was_lost() -> None:
-    assert len(TestPlain.cases()) == 10
+    assert len(TestPlain.cases()) == 11
 
 
 class Written(Plain):
@@ -70,6 +70,12 @@ class Lax(Plain):
     }
 
 
+class Poor(Plain):
+    """Knows no gates."""
+
+    capabilities: ClassVar[Any] = {**CAPABILITIES, Feature.GATE: refused("what is a gate?")}
+
+
 class Open(Plain):
     """Holds the value of a secret."""
 
@@ -100,6 +106,7 @@ class Mute(Plain):
         (Clocked, "test_the_same_plan_gives_the_same_files"),
         (Short, "test_each_node_has_a_task"),
         (Lax, "test_every_feature_is_declared"),
+        (Poor, "test_what_everybody_has_is_not_refused"),
         (Open, "test_a_secret_is_told_by_its_name_alone"),
         (Away, "test_files_stay_in_their_folder"),
         (Mute, "test_the_files_tell_where_they_are_from"),

@@ -21,9 +21,6 @@ from headrace.backends.compiling import find_backend
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 
-BASIC = ("chain", "diamond", "parameters", "retry", "skip", "cached", "resume", "gate", "time_limit")
-"""Cases that no backend may declare away."""
-
 
 def needs(bench: Bench, *features: Feature) -> None:
     """Skip a case that the engine's backend refuses, with what it says."""

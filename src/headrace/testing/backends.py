@@ -46,6 +46,16 @@ HOSTILE = (
     "",
 )
 """Texts that must stay texts."""
+WITHOUT_WHICH_NOTHING = (
+    Feature.PARAMETERS,
+    Feature.CONDITION,
+    Feature.GATE,
+    Feature.CACHE,
+    Feature.RETRY,
+    Feature.TIME_LIMIT,
+    Feature.RESUME,
+)
+"""Features that no backend may refuse."""
 SECRET_VALUE = "hush-0123456789"
 
 
@@ -243,6 +253,11 @@ class BackendContract:
         for feature, support in declared.items():
             assert isinstance(support, Support), feature
             assert support.how.strip(), feature
+
+    def test_what_everybody_has_is_not_refused(self) -> None:
+        """What a pipeline can't do without is had by each backend, natively or inside a task."""
+        for feature in WITHOUT_WHICH_NOTHING:
+            assert self.backend.capabilities[feature].kind is not Kind.REFUSED, feature
 
     def test_what_is_refused_is_refused_by_name(self) -> None:
         """A plan that uses what the backend declares as refused never reaches it; the error names step and feature."""
