@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import string
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +20,17 @@ from argo_commands import Cluster, Workflow, expanded, in_quotes, in_the_pods_va
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.backends.argo.backend import Argo
 from headrace.backends.argo.capabilities import CAPABILITIES
 from headrace.backends.argo.lint import lint
 from headrace.backends.argo.names import object_name, parameter_names, task_names
+from headrace.backends.argo.settings import Settings
 from headrace.backends.argo.templates import secret_keys
 from headrace.backends.argo.texts import json_text, shown, word
 from headrace.backends.argo.written import written
 from headrace.backends.capabilities import Feature, Kind
-from headrace.backends.deployment import BackendError
+from headrace.backends.deployment import BackendError, Deployment
+from headrace.testing.backends import BackendContract
 
 IMAGE = "registry.example/flows@sha256:" + "a" * 64
 BUCKET = ("--image", IMAGE, "--store", "s3://bucket/headrace")
@@ -423,6 +431,45 @@ def test_hostile_defaults_of_a_pipeline_reach_begin_as_they_are(project: Any, tm
     assert json.loads(in_the_pods_variable(raw, {})) == defaults
 
 
+def test_the_page_has_every_setting(project_root: Path) -> None:
+    page = (project_root / "docs/how-to/argo.md").read_text()
+    rows = page.split("| Setting |")[1].split("\n\n")[0].splitlines()[2:]
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])] == [
+        item.name for item in fields(Settings)
+    ]
+
+
+# --- the promises of every backend
+
+
+class TestContract(BackendContract):
+    backend = Argo()
+    image = IMAGE
+    store = "s3://bucket/headrace"
+
+    def executed(self, files: Mapping[str, str]) -> list[str]:
+        trees = {Path(name).stem: yaml.safe_load(text) for name, text in files.items()}
+        found = tasks(trees).values()
+        return [
+            task["arguments"]["parameters"][0]["value"]
+            for task in found
+            if task["template"].startswith(("step", "collect"))
+        ]
+
+    def check_hostile(self, deployment: Deployment, files: Mapping[str, str], text: str) -> None:
+        template = yaml.safe_load(files["workflow-template.yaml"])
+        given = {item["name"]: item["value"] for item in template["spec"]["arguments"]["parameters"]}
+        assert json.loads(given["text"]) == text
+        step = next(item for item in template["spec"]["templates"] if item["name"] == "step")
+        assert expanded(step["container"]["workingDir"], {"hostile": "evaluated"}) == deployment.project
+        for item in template["spec"]["templates"]:
+            assert "hostile" not in "".join(re.findall(r"\{\{.*?\}\}", json.dumps(item)))
+
+
+def test_no_promise_was_lost() -> None:
+    assert len(TestContract.cases()) == 10
+
+
 # --- golden files, and every pipeline that real engines carry out
 
 
@@ -474,6 +521,10 @@ def test_the_examples_golden_files(project_root: Path, tmp_path: Path) -> None:
 
 def assert_golden(folder: Path, golden: Path) -> None:
     """Parsed trees are compared, but for digests of code that another Python or another version gives."""
+    if os.environ.get("GOLDEN"):
+        golden.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.yaml"):
+            shutil.copy(path, golden)
     made, kept = trees_in(folder), trees_in(golden)
     for tree in (made, kept):
         tree["workflow-template"]["metadata"]["annotations"].pop("headrace-plan")
