@@ -18,6 +18,8 @@ import pytest
 from engine import FAILED, FINISH, NOT_STARTED, SUCCEEDED, Deployed
 from harness import Bench, Done, digests, headrace, newest
 
+from headrace.stores.open import open_store
+
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 
 PAGE = docs_code.ROOT / "docs" / "how-to" / "airflow.md"
@@ -180,7 +182,8 @@ def test_a_secret_comes_from_a_variable_of_airflows(airflow: Bench, variant: Cal
     logs = [engine.log_of(done.run, task["task_id"]) for task in engine.tasks(done.run)]
 
     assert (done.view.state, done.ended.state) == ("succeeded", SUCCEEDED)
-    assert engine.outputs(done.run, "used")["values"] == {"output": len(value)}
+    (file,) = done.view.results["used"].outputs["output"].files
+    assert json.loads(open_store(str(deployed.store)).read_object(file.digest)) == len(value)
     assert not any(value in text for text in logs)
     assert value not in (deployed.folder / f"{deployed.name}.py").read_text()
 

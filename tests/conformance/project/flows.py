@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from headrace import Resources, Secret, TransientError, current_run, pipeline, step
+from headrace import Resources, Secret, TransientError, pipeline, step
 
 
 @dataclass(frozen=True)
@@ -299,9 +300,8 @@ def gated(n: int = 1) -> int:
 
 
 @step
-def big(n_bytes: int, folder: Path) -> Path:
-    context = current_run()
-    path = (folder if context is None else context.project_root) / f"big-{os.getpid()}.bin"
+def big(n_bytes: int) -> Path:
+    path = Path(tempfile.mkdtemp(), "big.bin")
     with path.open("wb") as file:
         for place in range(n_bytes >> 20):
             file.write(place.to_bytes(4, "big") * (1 << 18))
@@ -315,7 +315,7 @@ def size_of(path: Path) -> int:
 
 @pipeline
 def large(n_bytes: int = 1 << 30) -> int:
-    return size_of(big(n_bytes, Path()))
+    return size_of(big(n_bytes))
 
 
 @step(resources=Resources(cpus=2, memory_bytes=64 << 20))

@@ -24,7 +24,7 @@ CAPABILITIES: Capabilities = {
     Feature.DATE: native("the run's logical date, in the pipeline's zone"),
     Feature.BACKFILL: native("`airflow backfill create`, or catchup"),
     Feature.DEPENDS_ON_PAST: native("`begin` waits until the run before has finished well"),
-    Feature.MAX_ACTIVE_RUNS: native("max_active_runs"),
+    Feature.MAX_ACTIVE_RUNS: native("max_active_runs; with depends_on_past one run works at a time anyhow"),
     Feature.RESUME: native("clear the failed tasks: Airflow runs them, and what hangs on them, in the same run"),
     Feature.CANCEL: native("mark the run as failed: steps are ended, and `finish` settles the run"),
     Feature.ARTIFACTS: native("assets, with digest, size and run in each of their events"),

@@ -179,9 +179,9 @@ def _dag_words(deployment: Deployment, settings: AirflowSettings) -> Iterator[tu
         start = start_of(deployment, settings).isoformat()
         yield "start_date", Code(f"datetime.fromisoformat({text(start)})")
     yield "catchup", settings.catchup
-    runs = plan.max_active_runs or (1 if plan.depends_on_past else None)
-    if runs is not None:
-        yield "max_active_runs", runs
+    # Runs that wait for the one before are under way to Airflow: none may take the place that it needs to go on.
+    if plan.max_active_runs is not None and not plan.depends_on_past:
+        yield "max_active_runs", plan.max_active_runs
     if settings.max_active_tasks:
         yield "max_active_tasks", settings.max_active_tasks
     if settings.is_paused is not None:
