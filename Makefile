@@ -61,7 +61,7 @@ golden: $(VENV)/.ready-to-develop ## write the backends' golden files again, to 
 	@GOLDEN=1 $(BIN)/python -m pytest -q tests/backends -k golden
 
 test-3.%: .venv-3.%/.ready-to-develop
-	@.venv-3.$*/bin/python $(PYTEST)
+	@.venv-3.$*/bin/python $(PYTEST) $(TESTS)
 
 test-all-pythons: test-3.11 test-3.12 test-3.13 ## the tests on each supported Python, each in an environment of its own
 
@@ -70,6 +70,13 @@ test-floors: .venv-floors/.ready-to-develop ## the tests with the oldest depende
 
 conformance: $(VENV)/.ready-to-develop bytecode ## the cases on the real orchestrators (HEADRACE_ENGINES=airflow,prefect: on these)
 	@$(BIN)/python -m pytest -m conformance -p no:randomly tests/conformance
+
+# A case of each kind, on each engine, within minutes: a chain, a skip and a rejection, a failure, a map.
+SLICE := test_chain or says_no or skips_what_hangs or permanent_failure or (test_map and not over)
+
+conformance-slice: $(VENV)/.ready-to-develop bytecode ## some of these cases, within minutes
+	@HEADRACE_ENGINES=$${HEADRACE_ENGINES:-airflow,dagster,kubeflow,prefect} \
+	    $(BIN)/python -m pytest -m conformance -p no:randomly tests/conformance/test_cases.py -k '$(SLICE)'
 
 prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, buckets, sweeps, same bytes
 	@$(BIN)/python -m pytest -m prove

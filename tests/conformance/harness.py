@@ -77,20 +77,33 @@ class Bench:
         shutil.copytree(HERE / "project", place, ignore=shutil.ignore_patterns("__pycache__", ".headrace"))
         return place
 
+    @cached_property
+    def example(self) -> Path:
+        """A copy of the example project, with its data."""
+        place = self.folder / "churn"
+        unwanted = shutil.ignore_patterns("__pycache__", ".headrace", "*.csv", ".mypy_cache")
+        shutil.copytree(HERE.parents[1] / "examples" / "churn", place, ignore=unwanted)
+        subprocess.run([sys.executable, "-m", "churn.generate"], cwd=place, check=True, capture_output=True)
+        return place
+
     def kind(self, feature: Feature) -> Kind:
         """How the engine's backend has a feature."""
         return find_backend(self.engine.name).capabilities[feature].kind
 
-    def deploy(self, pipeline: str, parameters: Mapping[str, Any] | None = None, *more: str) -> Deployed:
-        """Compile a pipeline and give it to the engine; once."""
+    def deploy(
+        self, pipeline: str, parameters: Mapping[str, Any] | None = None, *more: str, project: Path | None = None
+    ) -> Deployed:
+        """Compile a pipeline and give it to the engine; once. ``project``: another than `project`, by its default."""
+        root = project or self.project
         if pipeline not in self._deployed:
             folder, store = self.folder / "out" / pipeline, self.folder / "stores" / pipeline
             folder.mkdir(parents=True)
-            words = ["compile", self.engine.name, f"flows.py:{pipeline}", "-o", str(folder), "--store", str(store)]
+            named = [] if project else [f"flows.py:{pipeline}"]
+            words = ["compile", self.engine.name, *named, "-o", str(folder), "--store", str(store)]
             given = options(parameters or {}, folder)
             told = [*words, *given, *more, *self.engine.compile_options(), "--json"]
-            answer = json.loads(headrace(self.project, *told))
-            found = Deployed(pipeline, folder, self.project, store, tuple(answer["nodes"]))
+            answer = json.loads(headrace(root, *told))
+            found = Deployed(pipeline, folder, root, store, tuple(answer["nodes"]))
             self.engine.deploy(found)
             self._deployed[pipeline] = found
         return self._deployed[pipeline]
@@ -104,14 +117,21 @@ class Bench:
         """The end of a run on the engine."""
         return Done(self, deployed, run, self.engine.wait(deployed, run))
 
-    def local(self, pipeline: str, parameters: Mapping[str, Any] | None = None, date: str | None = None) -> RunView:
+    def local(
+        self,
+        pipeline: str,
+        parameters: Mapping[str, Any] | None = None,
+        date: str | None = None,
+        project: Path | None = None,
+    ) -> RunView:
         """The same on this machine, in a store of its own."""
         store = self.folder / "local" / f"{pipeline}-{len(list((self.folder / 'local').glob('*')))}"
         store.mkdir(parents=True)
         given = options(parameters or {}, store)
         day = ["--date", date] if date else []
-        words = ["run", f"flows.py:{pipeline}", "--store", str(store / "store"), *given, *day, "--json"]
-        headrace(self.project, *words, code=None)
+        named = [] if project else [f"flows.py:{pipeline}"]
+        words = ["run", *named, "--store", str(store / "store"), *given, *day, "--json"]
+        headrace(project or self.project, *words, code=None)
         return newest(store / "store")
 
     def same(

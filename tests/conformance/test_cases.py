@@ -349,6 +349,24 @@ def test_a_large_artifact_passes_the_engine_by(bench: Bench) -> None:
     assert after - before < 4 << 20, "nothing of it is in the engine's database"
 
 
+# --- the example
+
+
+def test_the_example_gives_the_same_model_to_the_last_bit(bench: Bench) -> None:
+    """From raw customer data to a registered, packaged model; then rejected, by a threshold that it doesn't reach."""
+    deployed = bench.deploy("churn", project=bench.example)
+    done = bench.run(deployed)
+    local = bench.local("churn", project=bench.example)
+    done.is_as(local)
+    rejected = bench.run(deployed, {"min_auc": 0.99})
+
+    assert done.view.state == "succeeded"
+    assert len(digests(local)) > 10
+    assert rejected.view.state == "rejected"
+    assert rejected.outcomes["register"] == "skipped"
+    rejected.is_shown()
+
+
 # --- fail early, and the same files each time
 
 
