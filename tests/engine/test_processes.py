@@ -293,14 +293,15 @@ def test_the_worker_s_environment_is_steady(project: Any) -> None:
 
 
 SLOW = """
-import subprocess, time
+import os, subprocess, time
 @step
 def first() -> int:
     return 1
 @step
 def slow(x: int, mark: str) -> int:
     subprocess.Popen(["sleep", "300"])
-    Path(mark).touch()
+    Path(f"{mark}.new").write_text(str(os.getpid()))
+    Path(f"{mark}.new").rename(mark)
     time.sleep(300)
     return x
 @pipeline
@@ -332,9 +333,9 @@ def test_nothing_is_left_running_after_a_kill(project: Any, victim: str, wait_fo
     mark = project.folder.parent / "mark"
     with start(project, mark) as engine:
         wait_for(mark.exists)
-        parents = {pid: _parent(pid) for pid in marked(project.module)}
-        server = next(pid for pid, parent in parents.items() if parent == engine.pid)
-        worker = next(pid for pid, parent in parents.items() if parent == server)
+        worker = int(mark.read_text())
+        server = _parent(worker)
+        assert _parent(server) == engine.pid
         os.kill({"engine": engine.pid, "server": server, "worker": worker}[victim], signal.SIGKILL)
         status = engine.wait(timeout=20)
         assert status == (-signal.SIGKILL if victim == "engine" else 1)

@@ -56,7 +56,6 @@ class Inference:
         self.n_rows += len(batch)
 
     def _add_misfits(self, batch: pl.DataFrame, name: str) -> None:
-
         misfits = ~_reads_as(name, self.declared[name], strictly=False)
         bad = batch.select(name).with_row_index(f"row of {name}").filter(misfits)
         self.n_misfits[name] += len(bad)
