@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import HeadraceError
 from headrace.engine.records import now, run_folder
@@ -124,16 +124,22 @@ class JsonLines:
             self._stream.close()
 
 
-def read_warnings(store: Store, run_id: str) -> Iterator[Warned]:
-    """What a run warned of, by its own log. A line that was cut short is passed over."""
+def read_events(store: Store, run_id: str, kind: type[Event]) -> Iterator[dict[str, Any]]:
+    """The events of one kind in a run's own log, as their fields. A line that was cut short is passed over."""
     path = store.stream_path(f"{run_folder(run_id)}/events.jsonl")
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError, KeyError, TypeError):
             event = json.loads(line)
-            if event["event"] == Warned.__name__:
-                yield Warned(event["source"], event["message"], event["time"])
+            if event.pop("event") == kind.__name__:
+                yield event
+
+
+def read_warnings(store: Store, run_id: str) -> Iterator[Warned]:
+    """What a run warned of."""
+    for event in read_events(store, run_id, Warned):
+        yield Warned(event["source"], event["message"], event["time"])
 
 
 class Announcer:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.core.discovery import Discovered
 from headrace.core.errors import CodeChangedError
@@ -15,7 +14,7 @@ from headrace.core.outcome import Outcome, RunOutcome
 from headrace.core.plan import Node
 from headrace.core.values import Json
 from headrace.engine.cancel import read_request
-from headrace.engine.events import RunEnded, RunStarted
+from headrace.engine.events import NodeStarted, RunEnded, RunStarted, read_events
 from headrace.engine.execute import decided_by_others
 from headrace.engine.prepare import Prepared
 from headrace.engine.records import Failure, NodeResult, RunRecord, dump, now, run_folder
@@ -106,7 +105,7 @@ def finish_run(session: Session, run_id: str, options: RunOptions) -> RunEnd:
         try:
             if read_request(session.store, run_id) is not None:
                 run.cancelled.set()
-            started = _started_nodes(session, run_id)
+            started = {event["node"] for event in read_events(session.store, run_id, NodeStarted)}
             for node in begin.plan.nodes:
                 _settle(run, node, has_started=node.id in started)
             outcome = _outcome(run)
@@ -142,22 +141,6 @@ def _without_a_word(node: Node, has_started: bool) -> NodeResult:
         return NodeResult(node.id, Outcome.CANCELLED, reason="the orchestrator did not start it", started=now())
     failure = Failure("Crashed", "The task that executed it ended without a word")
     return NodeResult(node.id, Outcome.CRASHED, failure=failure, started=now())
-
-
-def _started_nodes(session: Session, run_id: str) -> set[str]:
-    """The nodes of which an attempt was begun, by the run's own log."""
-    found: set[str] = set()
-    path = session.store.stream_path(f"{run_folder(run_id)}/events.jsonl")
-    if not path.exists():
-        return found
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:
-            continue
-        if event.get("event") == "NodeStarted":
-            found.add(str(event.get("node")))
-    return found
 
 
 def _write_end(run: Run, begin: RunView, outcome: RunOutcome) -> None:
