@@ -7,11 +7,12 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date as Date
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ JOB = re.compile(r'"job": "(\d+)"')
 TRIED = re.compile(r"Executing task '(.+)'$", re.MULTILINE)
 TASK_ENDED = re.compile(r"Task '(.+)' finished with status (\w+)$", re.MULTILINE)
 RUN_ENDED = re.compile(r"Pipeline '.+' finished with status (\w+)", re.MULTILINE)
+TRIED_AT = re.compile(r"^ *([\d:.]{12}) - \w+ - Executing task '(.+)'$", re.MULTILINE)
+ENDED_AT = re.compile(r"^ *([\d:.]{12}) - \w+ - Task '(.+)' finished with status \w+$", re.MULTILINE)
 STATES = {"SUCCESS": SUCCEEDED, "FAILURE": FAILED}
 
 
@@ -71,26 +74,38 @@ class KubeflowEngine:
     def compile_options(self) -> Sequence[str]:
         return ["--set", f"sdk_python={self.python}"]
 
+    @property
+    def services(self) -> list[Service]:
+        """None that stays."""
+        return []
+
     def deploy(self, deployed: Deployed) -> None:
-        assert package_of(deployed).is_file()
+        """There is nowhere to put it. What was written by hand isn't compiled yet."""
+        if not package_of(deployed).is_file():
+            subprocess.run([str(self.python), str(package_of(deployed).with_suffix(".py"))], check=True)
 
     def trigger(self, deployed: Deployed, parameters: Mapping[str, Any], date: str | None = None) -> str:
         given = arguments_of(deployed, parameters if date is None else {**parameters, "day": date})
+        return self.trigger_as_it_is(deployed, given)
+
+    def trigger_as_it_is(self, deployed: Deployed, given: Mapping[str, Any]) -> str:
+        """Start a run with arguments by KFP's own names."""
         root = self.folder / f"run-{len(self.runs)}"
         root.mkdir()
         told = root / "given.json"
         told.write_text(json.dumps(given))
         command = [str(self.python), str(RUNNER), str(package_of(deployed)), str(root), str(told)]
         service = Service(root.name, command, self.folder, env={**os.environ, SECRET_NAME: SECRET})
-        run = LocalRun(service, root)
-        self.runs[f"starting {len(self.runs)}"] = run
-        wait_until(lambda: JOB.search(run.log), service, seconds=120)
+        run = self.runs[root.name] = LocalRun(service, root)
+        if "pipeline_job_uuid" not in package_of(deployed).read_text():
+            return root.name
+        wait_until(lambda: JOB.search(run.log), service, seconds=300)
         found = JOB.search(run.log)
         assert found is not None
         self.runs[found[1]] = run
         return found[1]
 
-    def wait(self, deployed: Deployed, run: str, seconds: float = 300.0) -> Ended:
+    def wait(self, deployed: Deployed, run: str, seconds: float = 800.0) -> Ended:
         local = self.runs[run]
         wait_until(lambda: local.service.process.poll() is not None, seconds=seconds)
         log, (nodes, parts) = local.log, nodes_of(deployed)
@@ -106,6 +121,16 @@ class KubeflowEngine:
             n_parts=dict(Counter(parts[task] for task in TRIED.findall(log) if task in parts)),
         )
 
+    def spans(self, deployed: Deployed, run: str) -> dict[str, tuple[datetime, datetime]]:
+        """When each task began and ended. Those that aren't Headrace's are numbered, since their names are all one."""
+        nodes, found = nodes_of(deployed)[0], {}
+        log = self.runs[run].log
+        ended = [(_moment(time), task) for time, task in ENDED_AT.findall(log)]
+        for number, (time, task) in enumerate(TRIED_AT.findall(log)):
+            end = next(moment for moment, name in ended if name == task and moment >= _moment(time))
+            found[nodes.get(task, f"task-{number}")] = (_moment(time), end)
+        return found
+
     def backfill(self, deployed: Deployed, first: str, last: str) -> list[str]:
         day, end, runs = Date.fromisoformat(first), Date.fromisoformat(last), []
         while day <= end:
@@ -116,13 +141,18 @@ class KubeflowEngine:
 
     def kill_worker(self, deployed: Deployed, run: str, node: str) -> None:
         component = next(task for task, known in nodes_of(deployed)[0].items() if known == node).replace("-", "_")
-        session = self.runs[run].service.process.pid
-        for pid in _processes(session):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "kfp.dsl.executor_main" in words and component in words:
+        self._kill(run, "kfp.dsl.executor_main", component)
+
+    def kill_exec(self, run: str, node: str) -> None:
+        """Kill the ``headrace exec`` of a node."""
+        self._kill(run, "exec", node)
+
+    def _kill(self, run: str, *words: str) -> None:
+        for pid in _processes(self.runs[run].service.process.pid):
+            if set(words) <= set(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")):
                 os.kill(pid, signal.SIGKILL)
                 return
-        raise AssertionError(f"nothing carries out {node}")
+        raise AssertionError(f"there is no process with {words}")
 
     def resume(self, deployed: Deployed, run: str, parameters: Mapping[str, Any]) -> str:
         """A failed local run is over: a new one finds what had ended."""
@@ -141,7 +171,7 @@ class KubeflowEngine:
 
 def package_of(deployed: Deployed) -> Path:
     """The YAML."""
-    return next(deployed.folder.glob("*_pipeline.yaml"))
+    return next(deployed.folder.glob("*_pipeline.py")).with_suffix(".yaml")
 
 
 def definition_of(deployed: Deployed) -> ast.Module:
@@ -165,6 +195,8 @@ def nodes_of(deployed: Deployed) -> tuple[dict[str, str], dict[str, str]]:
 
 def arguments_of(deployed: Deployed, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """A run's arguments by KFP's own names, as docs/how-to/kubeflow.md says: what KFP would alter goes as JSON."""
+    if not parameters:
+        return {}
     names, kinds = _tables(deployed, "given"), _tables(deployed, "kinds")
     found: dict[str, Any] = {}
     altered: dict[str, Any] = {}
@@ -198,6 +230,11 @@ def _tables(deployed: Deployed, name: str) -> dict[str, str]:
                 for key, value in zip(item.value.keys, item.value.values, strict=True)
             }
     raise AssertionError(f"{name!r} isn't in the file")
+
+
+def _moment(time: str) -> datetime:
+    """The log says the time of day only."""
+    return datetime.fromisoformat(f"2000-01-01T{time}")
 
 
 def _processes(session: int) -> Iterator[int]:

@@ -1,11 +1,10 @@
 """A pipeline's parameters as Kubeflow Pipelines has them: typed where it hands their values on as they are.
 
-KFP knows six types, and hands on every number as a float. What it would alter is given as JSON, in a text.
+KFP hands on every number as a float, and dicts in another order. What it would alter is given as JSON, in a text.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ class Parameter:
     """A parameter of the compiled pipeline.
 
     ``name`` is KFP's name for it, ``kind`` what its value is turned into again: ``int``, ``float``, ``bool``, ``str``,
-    ``list of …``, ``dict of …``, or ``json``.
+    ``list of …``, or ``json``.
     """
 
     field: FormField
@@ -54,7 +53,7 @@ def parameters_of(fields: tuple[FormField, ...]) -> list[Parameter]:
 
 
 def _kind(field: FormField) -> str:
-    kind = _kind_of(field.schema) or _kind_of_dict(field.type)
+    kind = _kind_of(field.schema)
     return kind if kind and (field.is_required or _is_kept(field.default, kind)) else "json"
 
 
@@ -69,22 +68,10 @@ def _kind_of(schema: Mapping[str, Any]) -> str | None:
     return SCALARS.get(declared) if isinstance(declared, str) else None
 
 
-def _kind_of_dict(declared: str) -> str | None:
-    """``dict of int`` for ``dict[str, int]``: of dicts the schema doesn't say what is in them."""
-    for item in SCALARS.values():
-        if declared == f"dict[str, {item}]":
-            return f"dict of {item}"
-    return None
-
-
 def _is_kept(value: Any, kind: str) -> bool:
     """Whether KFP hands this on as it is."""
     if kind.startswith("list of "):
         return isinstance(value, list) and all(_is_kept(item, kind[8:]) for item in value)
-    if kind.startswith("dict of "):
-        return isinstance(value, dict) and all(
-            is_plain(name) and _is_kept(item, kind[8:]) for name, item in value.items()
-        )
     if isinstance(value, bool):
         return kind == "bool"
     if isinstance(value, str):
@@ -92,8 +79,3 @@ def _is_kept(value: Any, kind: str) -> bool:
     if isinstance(value, int):
         return kind in ("int", "float") and abs(value) < MOST_EXACT
     return kind == "float" and isinstance(value, float) and math.isfinite(value)
-
-
-def dumped(value: Any) -> str:
-    """JSON in one line."""
-    return json.dumps(value)

@@ -128,10 +128,10 @@ def _uses_secrets(pipeline: Pipeline) -> bool:
 
 def _shared(pipeline: Pipeline) -> Iterator[str]:
     """What all components share: where headrace is, and what is done with it."""
-    yield from ("", "")
     if pipeline.deployment.image is not None:
         yield from _container(pipeline)
         return
+    yield from ("", "")
     yield "def headrace(started: str, job: str):"
     yield '    """Headrace in the project\'s own environment, started from KFP\'s: each component holds this."""'
     imports = sorted({*launcher.IMPORTS, *tasks.IMPORTS}, key=lambda line: (line.startswith("from"), line))
@@ -162,6 +162,7 @@ def _place(pipeline: Pipeline) -> dict[str, str | list[str]]:
 
 
 def _container(pipeline: Pipeline) -> Iterator[str]:
+    yield ""
     yield "PLACE = {"
     yield from (f"    {literal(name)}: {literal(value)}," for name, value in _place(pipeline).items())
     yield "}"

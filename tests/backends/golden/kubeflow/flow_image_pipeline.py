@@ -11,7 +11,6 @@ import pathlib
 from kfp import compiler, dsl, kubernetes
 from kfp.dsl import HTML, Artifact, Output
 
-
 PLACE = {
     "command": ["python", "-m", "headrace"],
     "project": "/project",

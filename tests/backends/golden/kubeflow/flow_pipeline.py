@@ -210,8 +210,6 @@ def headrace(started: str, job: str):
                 return self._read(name, value)
             if kind.startswith("list of "):
                 return [self._exact(name, item, kind[8:]) for item in value]
-            if kind.startswith("dict of "):
-                return {key: self._exact(name, item, kind[8:]) for key, item in value.items()}
             if kind == "int" and isinstance(value, (int, float)) and value == int(value):
                 if abs(value) >= 2**53:
                     hint = "give it in headrace_parameters"
