@@ -176,7 +176,7 @@ def test_names_are_kfps_and_no_two_alike(ids: list[str]) -> None:
 
     assert all(re.fullmatch("[a-z][a-z0-9]*(_[a-z0-9]+)*", name) for name in names.values())
     assert len(set(names.values())) == len(ids)
-    assert not {"begin", "finish", "dsl", "class", "list"} & set(names.values())
+    assert not {"begin", "finish", "dsl", "class", "list", "settled", "run", "items"} & set(names.values())
 
 
 @given(st.text())

