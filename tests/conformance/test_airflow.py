@@ -1,4 +1,4 @@
-"""What Airflow has of its own: assets, links, pools, Variables, marking as failed, clearing; and the example."""
+"""What Airflow has of its own: assets, links, pools, Variables, marking as failed, and clearing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +15,13 @@ import docs_code
 import environments
 import pytest
 from engine import FAILED, FINISH, NOT_STARTED, SUCCEEDED, Deployed
-from harness import Bench, Done, digests, headrace, newest
+from harness import Bench, digests, headrace, newest
 
 from headrace.stores.open import open_store
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(900)]
 
 PAGE = docs_code.ROOT / "docs" / "how-to" / "airflow.md"
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "churn"
 OURS = '''
 from datetime import date
 from pathlib import Path
@@ -276,24 +274,6 @@ def test_another_graph_than_was_compiled_is_refused(airflow: Bench, variant: Cal
     assert ended.n_tries["<begin>"] == 1, "it isn't tried again"
 
 
-def test_the_example_makes_the_same_bytes(airflow: Bench, variant: Callable[..., Deployed]) -> None:
-    project = airflow.folder / "churn"
-    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("__pycache__", ".headrace"))
-    if not (project / "data" / "customers.csv").exists():
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-        python = sys.executable
-        subprocess.run([python, "-m", "churn.generate"], cwd=project, check=True, env=environment)
-    deployed = variant("churn/pipeline.py:churn", project=project)
-    done = airflow.run(deployed)
-    headrace(project, "run", "churn/pipeline.py:churn", "--store", str(airflow.folder / "churn-local"))
-    local = newest(airflow.folder / "churn-local")
-
-    assert done.view.state == local.state == "succeeded"
-    assert len(digests(local)) > 15
-    assert differences(done, digests(local)) == {}
-    done.is_shown()
-
-
 def test_the_commands_of_the_page_work(airflow: Bench, tmp_path: Path) -> None:
     """Those that need Airflow; the others run with all pages."""
     engine = engine_of(airflow)
@@ -321,16 +301,6 @@ def test_the_commands_of_the_page_work(airflow: Bench, tmp_path: Path) -> None:
     assert {"2026-03-01", "2026-03-02", "2026-03-03", "2026-03-05"} < set(found), "and today, by hand"
     assert found["2026-03-05"].parameters["n"] == 7
     assert len(engine.runs_of("report")) >= 1
-
-
-def differences(done: Done, expected: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
-    """Artifacts that differ."""
-    found = digests(done.view)
-    return {
-        name: (found.get(name), expected.get(name))
-        for name in sorted({*found, *expected})
-        if found.get(name) != expected.get(name)
-    }
 
 
 # --- pods: as far as they can be looked at without a cluster

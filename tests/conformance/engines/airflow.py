@@ -69,7 +69,7 @@ class AirflowEngine:
     @property
     def environment(self) -> dict[str, str]:
         """The settings that all of its processes share. Nothing of ours is in the path of its imports."""
-        database = self.postgres.url if self.postgres else f"sqlite:///{self.folder}/airflow.db"
+        database = self.postgres.url if self.postgres else f"sqlite:///{self.folder}/airflow.db?timeout=60"
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         return {
             **kept,
