@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -100,11 +101,15 @@ class PrefectEngine:
         """Ask the API."""
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.url + quote(path), data, {"Content-Type": "application/json"}, method=method)
-        try:
-            with urlopen(request, timeout=60) as answer:
-                text = answer.read()
-        except HTTPError as error:
-            raise RuntimeError(f"{path}: {error}: {error.read().decode()}") from error
+        for wait_seconds in (1, 2, 4, 8, 16, 0):  # as Prefect's own client does: SQLite may be busy
+            try:
+                with urlopen(request, timeout=60) as answer:
+                    text = answer.read()
+                    break
+            except HTTPError as error:
+                if error.code not in (429, 503) or not wait_seconds:
+                    raise RuntimeError(f"{path}: {error}: {error.read().decode()}") from error
+                time.sleep(wait_seconds)
         return json.loads(text) if text else None
 
     # --- what the cases ask

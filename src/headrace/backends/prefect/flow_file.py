@@ -272,7 +272,7 @@ def _flow(deployment: Deployment, names: Names) -> str:
     lines = [f"{other} = {name}" for name, other in aliases.items() if other != name]
     lines += ["", "", "@flow("] if lines else ["@flow("]
     lines += [*(f"    {option.rstrip(',')}," for option in options)]
-    lines += ["    persist_result=False,", "    on_cancellation=[settle],", "    on_crashed=[settle],", ")"]
+    lines += ["    persist_result=False,", "    on_cancellation=[settle_cancelled],", "    on_crashed=[settle],", ")"]
     fields = sorted(deployment.fields, key=lambda item: item.is_required and item.name != plan.date, reverse=True)
     lines.append(
         lines_of(Group(f"def {names.flow}(", [_parameter(item, plan, names) for item in fields], ") -> State:"))

@@ -260,7 +260,12 @@ def execute(run: str, node: str, how: list[str], cpus: int, memory_bytes: int, s
     with ROOM.taken(cpus, memory_bytes), concurrency(CPUS_LIMIT or [], occupy=cpus, strict=bool(CPUS_LIMIT)):
         blocks = {name: block for name in secrets if (block := SECRETS[name])}  # others are in the environment
         values = {name: str(Secret.load(block).get()) for name, block in blocks.items()}
-        ended = HEADRACE.execute(run, node, *how, log=log, secrets=values)
+        try:
+            ended = HEADRACE.execute(run, node, *how, log=log, secrets=values)
+        except Lost as error:
+            if ROOM.is_closed:
+                return Cancelled(message=str(error))
+            raise
     kind, name = SHOWN[ended["outcome"]]
     return kind(name=name, message=ended["message"] or ended["reason"], data=ended)
 
@@ -374,10 +379,19 @@ def carry_out(graph: Callable[..., State], parameters: dict[str, Any], date: str
         raise
 
 
-def settle(_flow: Any, flow_run: Any, _state: State) -> None:
-    """Finish the run where Prefect ended the flow run, or its process was killed."""
+def settle(flow: Any, flow_run: Any, state: State) -> None:
+    """Finish the run of a flow run whose process was killed."""
     with suppress(Lost, Refused):
         HEADRACE.finish(run_id(flow_run))
+
+
+def settle_cancelled(flow: Any, flow_run: Any, state: State) -> None:
+    """Tell Headrace of a cancelled flow run, and finish its run."""
+    ours = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    command = [*HEADRACE.command, "cancel", run_id(flow_run), "--store", HEADRACE.store, "--wait", "20"]
+    subprocess.run(command, cwd=HEADRACE.project, env=environment, check=False)
+    settle(flow, flow_run, state)
 
 
 # --- the pipeline ---
@@ -409,7 +423,7 @@ def graph(run: str, engine_run: str, parameters: dict[str, Any], date: str | Non
     description="Double numbers.",
     task_runner=ThreadPoolTaskRunner(),
     persist_result=False,
-    on_cancellation=[settle],
+    on_cancellation=[settle_cancelled],
     on_crashed=[settle],
 )
 def flow_of_pipeline(
