@@ -192,7 +192,11 @@ class PrefectEngine:
 
     def resume(self, deployed: Deployed, run: str, parameters: Mapping[str, Any]) -> str:
         """As the button Retry does: the same flow run, from its start."""
-        wait_until(lambda: self.flow_run(run)["state"]["type"] in TERMINAL, self.services[-1], seconds=60)
+        worker = self.services[-1]
+        wait_until(lambda: self.flow_run(run)["state"]["type"] in TERMINAL, worker, seconds=60)
+        if self.flow_run(run)["state"]["type"] == "CRASHED":  # which the worker says once more, when it has cleaned up
+            said = f"prefect.flow_runs.worker - Reported flow run '{run}' as crashed"
+            wait_until(lambda: said in worker.log.read_text(), worker, seconds=60)
         state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
         self.call(f"/flow_runs/{run}/set_state", {"state": state, "force": True})
         return run
