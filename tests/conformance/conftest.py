@@ -25,6 +25,7 @@ ENGINES = {
     "airflow": ("airflow", {}),
     "airflow-postgres": ("airflow", {"database": "postgres"}),
     "dagster": ("dagster", {}),
+    "dagster-assets": ("dagster", {"by": "asset"}),
     "kubeflow": ("kubeflow", {}),
     "prefect": ("prefect", {}),
 }

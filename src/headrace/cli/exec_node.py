@@ -31,7 +31,7 @@ recorded then, once, and hold for all others, whatever is given later. Exit code
 was skipped; 1 it failed, its retries included; 2 it could not be begun; 130 the run was cancelled (headrace cancel).
 A gate's rejection is no failure of the node: --finish exits with 3 then, and else as headrace run would have."""
 
-MOST_BYTES_OF_A_VALUE = 10_000
+MOST_BYTES_OF_A_VALUE = 100_000
 MOST_OUTPUTS_LEFT = 100
 
 

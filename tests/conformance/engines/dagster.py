@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ with DagsterInstance.get() as instance:
     instance.get_runs(limit=1), instance.all_instigator_state(), instance.all_asset_keys()
 """
 """Makes the SQLite files, which several processes that start at once would do at the same time, and fail."""
+STARTS = ("STEP_START", "STEP_RESTARTED")
 ENDS = ("SUCCESS", "FAILURE", "CANCELED")
 
 
@@ -156,14 +157,14 @@ class DagsterEngine:
         word = self._run(last)["status"]
         if word != "SUCCESS":
             wait_until(lambda: self._is_finished(last), self.services[-1], seconds=120)
-        names = self._nodes(last)
+        names = self._nodes(run)
         words: dict[str, str] = {}
         tries: Counter[str] = Counter()
         for one in dict.fromkeys((run, last)):
             words |= {step["stepKey"]: step["status"] for step in self._run(one)["stepStats"]}
-            tries.update(event["stepKey"] for event in self.events(one) if event["eventType"] == "STEP_START")
+            tries.update(event["stepKey"] for event in self.events(one) if event["eventType"] in STARTS)
         tasks = {names[key]: SHOWN.get(words.get(key, ""), NOT_STARTED) for key in names}
-        if tasks[FINISH] == NOT_STARTED and word != "SUCCESS":
+        if tasks.get(FINISH) == NOT_STARTED and word != "SUCCESS":
             tasks[FINISH] = FAILED
         return Ended(
             state=SUCCEEDED if word == "SUCCESS" else FAILED,
@@ -172,6 +173,17 @@ class DagsterEngine:
             words={names[key]: text for key, text in words.items()},
             n_tries={names[key]: n for key, n in tries.items()},
         )
+
+    def spans(self, deployed: Deployed, run: str) -> dict[str, tuple[datetime, datetime]]:
+        """When each op began and ended."""
+        names = self._nodes(run)
+        return {
+            names[step["stepKey"]]: (
+                datetime.fromtimestamp(step["startTime"], UTC),
+                datetime.fromtimestamp(step["endTime"], UTC),
+            )
+            for step in self._run(run)["stepStats"]
+        }
 
     def _run(self, run: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ask(RUN, id=run)["runOrError"]
@@ -183,7 +195,7 @@ class DagsterEngine:
         steps = self._run(run)["executionPlan"]["steps"]
         tagged = {step["key"]: {item["key"]: item["value"] for item in step["metadata"]} for step in steps}
         for key, tags in tagged.items():
-            found[key] = {"begin": BEGIN, "finish": FINISH}.get(tags["headrace/task"]) or tags["headrace/node"]
+            found[key] = {"begin": BEGIN, "finish": FINISH}.get(tags.get("headrace/task", "")) or tags["headrace/node"]
         return found
 
     def _is_finished(self, run: str) -> bool:
@@ -287,7 +299,8 @@ query($id: String!) { partitionBackfillOrError(backfillId: $id) { __typename
 """
 RUN = """
 query($id: ID!) { runOrError(runId: $id) { __typename
-  ... on Run { status jobName rootRunId parentRunId runConfigYaml stepStats { stepKey status } tags { key value }
+  ... on Run { status jobName rootRunId parentRunId runConfigYaml tags { key value }
+    stepStats { stepKey status startTime endTime }
     executionPlan { steps { key metadata { key value } } }
     assetMaterializations { assetKey { path } stepKey } } } }
 """

@@ -80,7 +80,8 @@ def _lines(deployment: Deployment, settings: Settings) -> Iterator[str]:
 def _imports() -> list[str]:
     """What the launcher and our own part of the file import, as a formatter would sort it."""
     lines = {"from collections.abc import Callable": "from collections.abc import Callable, Iterator"}
-    found = {*(lines.get(line, line) for line in IMPORTS), "from dataclasses import dataclass, field"}
+    own = ("import multiprocessing", "import signal", "from dataclasses import dataclass, field")
+    found = {*(lines.get(line, line) for line in IMPORTS), *own}
     return sorted(found, key=lambda line: (line.startswith("from"), line))
 
 
@@ -108,6 +109,7 @@ def _pipeline(deployment: Deployment, settings: Settings, names: Names, timing: 
         secrets=words(deployment.secrets) if deployment.secrets else None,
         lost_retries=str(settings.lost_retries),
         finish_seconds=str(settings.finish_seconds),
+        is_forked=str(settings.executor == "multiprocess"),
         nodes=several(node_of(plan, node, names) for node in plan.nodes),
         run=run_of(plan, names),
     )

@@ -7,7 +7,10 @@ It is never imported here, where there is no Dagster.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,6 +91,7 @@ class Pipeline:
     secrets: tuple[str, ...] = ()
     lost_retries: int = 2
     finish_seconds: int = 30
+    is_forked: bool = True
 
     @property
     def job(self) -> str:
@@ -156,9 +160,10 @@ def node_op(pipeline: Pipeline, node: Node) -> dg.OpDefinition:
     def carry_out(context: dg.OpExecutionContext) -> Iterator[Any]:
         run = pipeline.run_id(context.instance, context.run)
         secrets = {name: os.environ[name] for name in pipeline.secrets if name in os.environ}
-        values = tuple(
-            dict.fromkeys([check.output for check in node.checks] + [item.output for item in node.conditions])
-        )
+        asked = [check.output for check in node.checks] + [item.output for item in node.conditions]
+        values = tuple(dict.fromkeys(asked))
+        if pipeline.is_forked:
+            end_with_run()
         try:
             result = pipeline.headrace.execute(run, node.id, log=context.log.info, secrets=secrets, values=values)
         except Refused as error:
@@ -171,6 +176,18 @@ def node_op(pipeline: Pipeline, node: Node) -> dg.OpDefinition:
             raise dg.Failure(f"{result['outcome']}: {result['message']}", allow_retries=False)
 
     return carry_out
+
+
+def end_with_run() -> None:
+    """Have this process end when that of the run does: one that is killed leaves the ops that it forked behind."""
+    run = multiprocessing.parent_process()
+    if run is not None:
+
+        def watch() -> None:
+            run.join()
+            os.kill(os.getpid(), signal.SIGKILL)  # headrace exec ends with this process
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def materialized(pipeline: Pipeline, node: Node, result: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -192,23 +209,28 @@ def materialized(pipeline: Pipeline, node: Node, result: dict[str, Any]) -> Iter
 
 
 def checked(node: Node, result: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a node found out about its assets."""
+    """What a node found out about its assets: counts, and none of the data."""
     for check in node.checks:
-        if check.output in result["values"]:
-            value = result["values"][check.output]
-            findings = [] if check.is_gate else [item for item in value["findings"] if item["n_bad"]]
-            facts = {"findings": findings[:20]} if isinstance(value, dict) else {}
-            rest = {name: value[name] for name in value if name != "findings"} if isinstance(value, dict) else {}
-            yield (
-                check.name,
-                dg.AssetCheckResult(
-                    asset_key=dg.AssetKey(check.asset),
-                    check_name=check.output,
-                    passed=bool(value) if check.is_gate else not findings,
-                    severity=dg.AssetCheckSeverity.ERROR if check.is_gate else dg.AssetCheckSeverity.WARN,
-                    metadata={name: dg.MetadataValue.json(fact) for name, fact in {**rest, **facts}.items()},
-                ),
-            )
+        value = result["values"].get(check.output)
+        if value is None:
+            continue
+        facts: dict[str, Any] = {}
+        broken: list[dict[str, Any]] = []
+        if not check.is_gate:
+            told = ("rule", "severity", "n_bad", "share")
+            broken = [{name: item[name] for name in told} for item in value["findings"] if item["n_bad"]]
+            facts = {"rows": value["n_rows"], "set aside": value["n_quarantined"]}
+            facts["broken rules"] = dg.MetadataValue.json(broken[:50])
+        yield (
+            check.name,
+            dg.AssetCheckResult(
+                asset_key=dg.AssetKey(check.asset),
+                check_name=check.output,
+                passed=bool(value) if check.is_gate else not broken,
+                severity=dg.AssetCheckSeverity.ERROR if check.is_gate else dg.AssetCheckSeverity.WARN,
+                metadata=facts,
+            ),
+        )
 
 
 def followed(node: Node, result: dict[str, Any]) -> Iterator[tuple[str, Any]]:

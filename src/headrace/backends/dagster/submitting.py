@@ -8,6 +8,7 @@ import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from headrace.backends.compiling import write_files
 from headrace.backends.deployment import BackendError
@@ -16,6 +17,11 @@ WORKSPACE = "workspace.yaml"
 RELOAD = """
 mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) { __typename
   ... on WorkspaceLocationEntry { locationOrLoadError { __typename ... on PythonError { message } } } } }
+"""
+
+RELOAD_ALL = """
+mutation { reloadWorkspace { __typename
+  ... on Workspace { locationEntries { name locationOrLoadError { __typename ... on PythonError { message } } } } } }
 """
 
 
@@ -71,23 +77,29 @@ def with_entry(text: str, module: str, name: str, where: str) -> str:
 
 
 def reload(webserver: str, name: str) -> str:
-    """Have a webserver load a code location again, and say how that went."""
-    address = f"{webserver.rstrip('/')}/graphql"
-    body = json.dumps({"query": RELOAD, "variables": {"name": name}}).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=120) as response:
-            found = json.load(response)["data"]["reloadRepositoryLocation"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackendError(
-            f"The webserver at {webserver!r} can't be asked to load {name!r}: {error}",
-            hint="the setting webserver is its address, such as http://127.0.0.1:3000",
-        ) from error
+    """Have a webserver load a code location again, or its whole workspace where it doesn't know it as yet."""
+    found = _ask(webserver, RELOAD, name=name)["reloadRepositoryLocation"]
+    if found["__typename"] != "WorkspaceLocationEntry":
+        entries = _ask(webserver, RELOAD_ALL)["reloadWorkspace"].get("locationEntries", [])
+        found = next((item for item in entries if item["name"] == name), None)
+    if found is None:
+        return f"{webserver}: it has another workspace, without code location {name}"
     problem = (found.get("locationOrLoadError") or {}).get("message")
     if problem:
         raise BackendError(f"Dagster can't load {name!r}: {problem.strip()[:500]}")
-    if found["__typename"] != "WorkspaceLocationEntry":
-        return (
-            f"{webserver}: it doesn't know code location {name} as yet, and finds it when it reads its workspace again"
-        )
-    return f"{webserver}: code location {name} loaded again"
+    return f"{webserver}: code location {name} loaded"
+
+
+def _ask(webserver: str, query: str, **variables: str) -> Any:
+    """The data of a webserver's answer."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    address = f"{webserver.rstrip('/')}/graphql"
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=120) as response:
+            return json.load(response)["data"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BackendError(
+            f"The webserver at {webserver!r} can't be asked to load its code: {error}",
+            hint="the setting webserver is its address, such as http://127.0.0.1:3000",
+        ) from error

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from headrace.core.values import Json
 
 KIND = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-FINDINGS = "Findings"
+FINDINGS = "headrace.steps.checks.Findings"
 """The declared type of what a validation found."""
 
 
@@ -72,7 +72,7 @@ def _checks(plan: Plan, node: Node, names: Names) -> Iterator[Tree]:
     step = plan.step_of(node)
     for output in step.outputs if node.map is None else ():
         is_gate = output.name == step.gate
-        if is_gate or output.type.rpartition(".")[2] == FINDINGS:
+        if is_gate or output.type == FINDINGS:
             about = output.name if is_gate else step.outputs[0].name
             yield call(
                 "Check",
