@@ -424,3 +424,17 @@ def test_the_client_is_run_and_not_imported() -> None:
     assert "kfp" not in sys.modules
     assert runpy.run_path(client.__file__)["put"] is not None
     assert "kfp" not in sys.modules
+
+
+def test_a_step_called_items_is_not_the_items_of_another(project: Any, sdk: str) -> None:
+    project.write(
+        "flow.py",
+        "from headrace import pipeline, step\n\n@step\ndef score(n: int) -> int:\n    return n\n\n"
+        "@step\ndef items(n: int) -> int:\n    return n\n\n"
+        "@pipeline(name='score')\ndef inner(n: int):\n    return items(n)\n\n"
+        "@pipeline\ndef flow(n: int = 1):\n    return score.options(name='score').map([n, inner(n)])\n",
+    )
+    components = components_in(compiled(project, sdk))
+
+    assert sorted(components.values()) in (["score", "score.items"], ["score", "score-2.items"])
+    assert len(set(components)) == 2

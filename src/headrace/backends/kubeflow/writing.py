@@ -47,7 +47,7 @@ class Pipeline:
 
     @cached_property
     def components(self) -> dict[str, str]:
-        """The components' names, by node, and by ``node.slices`` and ``node.items`` for nodes that map."""
+        """The components' names, by node, and by what `slices_of` and `items_of` say for nodes that map."""
         return own_names(self._component_ids(), taken=[parameter.name for parameter in self.parameters])
 
     def _component_ids(self) -> Iterator[str]:
@@ -82,13 +82,13 @@ class Pipeline:
 
 
 def slices_of(node: Node) -> str:
-    """What the component is called that says a node's tasks."""
-    return f"{node.id}.slices"
+    """What the component is known by that says a node's tasks: like no node's id."""
+    return f"{node.id}:slices"
 
 
 def items_of(node: Node) -> str:
-    """What the component is called that carries one of them out."""
-    return f"{node.id}.items"
+    """What the component is known by that carries one of them out."""
+    return f"{node.id}:items"
 
 
 def definition(deployment: Deployment, settings: Settings) -> str:
