@@ -23,6 +23,8 @@ from services import Service, accepts, free_port, wait_until
 BIN = Path(__file__).resolve().parents[3] / ".engines" / "prefect" / "bin"
 POOL = "here"
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+CLEANED_UP = "prefect.flow_runs.worker - Check whether the flow run exceeded its memory"
+"""What the worker says last of a flow run whose process was killed."""
 SPEEDY = {
     "PREFECT_WORKER_QUERY_SECONDS": "0.5",
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
@@ -42,6 +44,7 @@ class PrefectEngine:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         self.services: list[Service] = []
+        self.n_killed = 0
 
     # --- its services
 
@@ -189,14 +192,14 @@ class PrefectEngine:
 
         wait_until(is_running, self.services[-1], seconds=120)
         os.kill(int(self.flow_run(run)["infrastructure_pid"]), signal.SIGKILL)
+        self.n_killed += 1
 
     def resume(self, deployed: Deployed, run: str, parameters: Mapping[str, Any]) -> str:
         """As the button Retry does: the same flow run, from its start."""
         worker = self.services[-1]
         wait_until(lambda: self.flow_run(run)["state"]["type"] in TERMINAL, worker, seconds=60)
-        if self.flow_run(run)["state"]["type"] == "CRASHED":  # which the worker says once more, when it has cleaned up
-            said = f"prefect.flow_runs.worker - Reported flow run '{run}' as crashed"
-            wait_until(lambda: said in worker.log.read_text(), worker, seconds=60)
+        if self.flow_run(run)["state"]["type"] == "CRASHED":  # which the worker says anew when it has cleaned up
+            wait_until(lambda: worker.log.read_text().count(CLEANED_UP) >= self.n_killed, worker, seconds=120)
         state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}
         self.call(f"/flow_runs/{run}/set_state", {"state": state, "force": True})
         return run
