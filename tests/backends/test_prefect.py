@@ -141,7 +141,8 @@ def odd(_hidden: int = 1, wait_for: int = 2, graph: int = 3, carry_out: int = 4,
     two = run.options(name="x-y")(one)
     three = run.options(name="x_y")(two)
     four = run.options(name="class")(three)
-    return HEADRACE(four)
+    five = run.options(name="carry_out_2")(run.options(name="str")(run.options(name="map")(four)))
+    return HEADRACE(five)
 """
 
 
@@ -157,9 +158,9 @@ def test_names_that_mean_something_else_are_told_apart(project: Any) -> None:
         and isinstance(item.value, ast.Call)
     }
 
-    assert sorted(tasks.values()) == ["HEADRACE", "begin", "class", "x-y", "x_y"]
+    assert sorted(tasks.values()) == ["HEADRACE", "begin", "carry_out_2", "class", "map", "str", "x-y", "x_y"]
     assert all(name.isidentifier() for name in tasks)
-    assert not {"HEADRACE", "class", "run"} & set(tasks)
+    assert not {"HEADRACE", "class", "run", "map", "str"} & set(tasks)
     assert [item.arg for item in flow_of(flow).args.args] == [
         "hidden_",
         "wait_for_",
@@ -168,8 +169,8 @@ def test_names_that_mean_something_else_are_told_apart(project: Any) -> None:
         "été",
         "json",
     ]
-    assert "carry_out_2(\n        graph_2," in flow
-    assert "carry_out_2 = carry_out\n" in flow
+    assert "carry_out_3(\n        graph_2," in flow
+    assert "carry_out_3 = carry_out\n" in flow
     assert '"_hidden": hidden_' in flow
 
 

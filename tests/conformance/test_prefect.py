@@ -65,7 +65,7 @@ def echo(text: str) -> str:
 def odd_names(_hidden: str = "a", wait_for: str = "b", graph: str = "c", json: str = "d", été: str = "e") -> str:
     first = echo.options(name="begin")(_hidden)
     second = echo.options(name="class", after=[first])(wait_for)
-    third = echo.options(name="run", after=[second])(graph)
+    third = echo.options(name="map", after=[echo.options(name="str", after=[second])(second)])(graph)
     fourth = echo.options(name="x-y", after=[third])(json)
     return echo.options(name="x_y", after=[fourth])(été)
 """

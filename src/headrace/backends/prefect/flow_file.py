@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,16 +76,11 @@ def _names(deployment: Deployment) -> Names:
     }
     done = {name: free_name(f"{known}_done", taken) for name, known in parts.items()}
     parameters = _parameter_names(deployment.fields)
-    in_flow = taken | set(parameters.values())
-    title = deployment.plan.pipeline
-    return Names(
-        tasks=tasks | parts,
-        futures=futures | done,
-        parameters=parameters,
-        flow=title if title.isidentifier() and title not in taken else free_name("flow_of_pipeline", taken),
-        graph=free_name("graph", in_flow),
-        **{name: free_name(name, set(parameters.values())) for name in ("carry_out", "date_of")},
-    )
+    flow = deployment.plan.pipeline
+    flow = free_name(flow if flow.isidentifier() and flow not in taken else "flow_of_pipeline", taken)
+    taken |= set(parameters.values())
+    mine = {name: free_name(name, taken) if name in parameters.values() else name for name in ("carry_out", "date_of")}
+    return Names(tasks | parts, futures | done, parameters, flow=flow, graph=free_name("graph", taken), **mine)
 
 
 def _parameter_names(fields: tuple[FormField, ...]) -> dict[str, str]:
@@ -113,6 +109,7 @@ def _names_of_all() -> set[str]:
     """The names that each flow file has."""
     tree = ast.parse(_source() + launcher_source() + "\n".join(IMPORTS))
     found = {"Literal", "ThreadPoolTaskRunner", "flow", "unmapped", "run", "parameters", "engine_run", "begun"}
+    found |= set(dir(builtins))
     for item in ast.walk(tree):
         if isinstance(item, ast.Import | ast.ImportFrom):
             found.update((name.asname or name.name).split(".")[0] for name in item.names)
@@ -155,7 +152,7 @@ def _imported() -> dict[str, frozenset[str]]:
             found.update({name.name: frozenset() for name in item.names})
         elif isinstance(item, ast.ImportFrom) and item.module and not item.module.startswith(("__", "headrace")):
             names = {f"{name.name} as {name.asname}" if name.asname else name.name for name in item.names}
-            found[item.module] = found.get(item.module, frozenset()) | (names)
+            found[item.module] = found.get(item.module, frozenset()) | names
     return found
 
 
@@ -267,12 +264,14 @@ def _flow(deployment: Deployment, names: Names) -> str:
     options = [
         f"name={literal(flow_name(plan.pipeline))}",
         f"description={literal(deployment.description or f'Pipeline {plan.pipeline}')}",
-        "task_runner=ThreadPoolTaskRunner(),",
+        "task_runner=ThreadPoolTaskRunner()",
+        "persist_result=False",
+        "on_cancellation=[settle_cancelled]",
+        "on_crashed=[settle]",
     ]
     lines = [f"{other} = {name}" for name, other in aliases.items() if other != name]
     lines += ["", "", "@flow("] if lines else ["@flow("]
-    lines += [*(f"    {option.rstrip(',')}," for option in options)]
-    lines += ["    persist_result=False,", "    on_cancellation=[settle_cancelled],", "    on_crashed=[settle],", ")"]
+    lines += [*(f"    {option}," for option in options), ")"]
     fields = sorted(deployment.fields, key=lambda item: item.is_required and item.name != plan.date, reverse=True)
     lines.append(
         lines_of(Group(f"def {names.flow}(", [_parameter(item, plan, names) for item in fields], ") -> State:"))
@@ -290,7 +289,7 @@ def flow_name(pipeline: str) -> str:
 def _parameter(item: FormField, plan: Plan, names: Names) -> str:
     name, kind = names.parameters[item.name], annotation(item.schema)
     if item.name == plan.date:
-        return f"{name}: {kind} | None = None"
+        return f"{name}: {kind.removesuffix(' | None')} | None = None"
     return f"{name}: {kind}" if item.is_required else f"{name}: {kind} = {literal(item.default)}"
 
 
