@@ -18,7 +18,7 @@ import docs_code
 import environments
 import pytest
 from engine import FAILED, FINISH, SECRET, SECRET_NAME, SUCCEEDED, Deployed
-from engines.prefect import BIN, POOL, PrefectEngine
+from engines.prefect import BIN, PrefectEngine
 from harness import Bench, headrace
 from services import wait_until
 
@@ -295,7 +295,7 @@ def test_the_commands_of_the_page_work(prefect: Bench, tmp_path: Path) -> None:
     for block in re.findall(r"^```console no-run prefect\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
-                command = line[2:].replace("work_pool=default", f"work_pool={POOL}")
+                command = line[2:]
                 done = subprocess.run(
                     ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
                 )

@@ -21,7 +21,7 @@ from engine import BEGIN, FAILED, FINISH, NOT_STARTED, SECRET, SECRET_NAME, SKIP
 from services import Service, accepts, free_port, wait_until
 
 BIN = Path(__file__).resolve().parents[3] / ".engines" / "prefect" / "bin"
-POOL = "here"
+POOL = "default"
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 CLEANED_UP = "prefect.flow_runs.worker - Check whether the flow run exceeded its memory"
 """What the worker says last of a flow run whose process was killed."""
