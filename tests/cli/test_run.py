@@ -374,6 +374,15 @@ def test_a_wrong_name_finds_the_nearest(project: Any, named: str, message: str, 
     assert not (project.folder / ".headrace/runs").exists()
 
 
+def test_a_file_that_would_hide_a_module_of_python(project: Any) -> None:
+    project.write("numbers.py", FLOW_OF_ONE)
+    done = project.headrace("run", "numbers.py")
+
+    assert done.code == 2
+    assert "'numbers' is a module of Python's own, which" in done.err
+    assert "Hint: rename the file or the folder, such as to numbers_pipeline.py" in done.err
+
+
 def test_the_default_pipeline_is_of_the_environment_or_else_the_project(project: Any) -> None:
     none = project.headrace("run")
     (project.folder / "pyproject.toml").write_text('[tool.headrace]\npipeline = "flow:flow"\n')

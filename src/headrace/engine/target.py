@@ -101,6 +101,12 @@ def _target_of_file(path: Path, attribute: str | None) -> Target:
         folder = folder.parent
     if parts[-1] == "__init__":
         parts.pop()
+    if parts and parts[0] in sys.stdlib_module_names:
+        raise ProjectError(
+            f"{parts[0]!r} is a module of Python's own, which {str(path)!r} would hide from all that need it",
+            hint="rename the file or the folder, such as to "
+            f"{f'{parts[0]}_pipeline.py' if len(parts) == 1 else f'{parts[0]}_project'}",
+        )
     return Target(str(Project.find(path.parent).root), (str(folder),), ".".join(parts), attribute)
 
 
