@@ -19,6 +19,7 @@ from headrace.stores.open import open_store
 
 IMAGE = "registry.example/flows@sha256:" + "a" * 64
 Clusters = Callable[..., Cluster]
+IGNORED = shutil.ignore_patterns(".headrace", "__pycache__")
 rest = pytest.mark.conformance
 """Not in every suite: a workflow is ten processes and more."""
 
@@ -254,3 +255,25 @@ def test_another_graph_than_was_compiled_is_refused(compiled: Clusters) -> None:
 )
 def test_argo_tries_again_what_was_lost_alone(code: int, status: str, is_tried_again: bool) -> None:
     assert would_retry(LOST, code, status) == is_tried_again
+
+
+@rest
+@pytest.mark.timeout(600)
+def test_the_example_makes_what_it_makes_on_this_machine(project_root: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(project_root / "examples/churn", tmp_path / "project", ignore=IGNORED))
+    subprocess.run([sys.executable, "-m", "churn.generate"], cwd=project, check=True, capture_output=True)
+    options = ("--image", IMAGE, "--store", str(tmp_path / "store"), "--set", "volume_claim=churn")
+    done = headrace(project, "compile", "argo", "churn.pipeline:churn", "-o", str(tmp_path / "out"), *options)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "scratch").mkdir()
+    cluster = Cluster(tmp_path / "out", project, tmp_path / "scratch")
+    workflow = cluster.submit({})
+    finish = workflow.run()
+
+    assert (finish.code, finish.outputs["outcome"]) == (0, "succeeded"), finish.err
+    made = digests(record(cluster, workflow))
+    local = headrace(project, "run", "churn.pipeline:churn", "--store", str(tmp_path / "local"), "--json")
+    assert local.returncode == 0, local.stderr
+    here = digests(RunView.read(open_store(str(tmp_path / "local")), json.loads(local.stdout)["run"]))
+    assert len(made) == 10
+    assert made == here
