@@ -140,7 +140,9 @@ def _called_from(document: Document, first: list[str]) -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(str(task.get("template")) for task in tasks_of(document.templates_by_name.get(name, {})))
+            template = document.templates_by_name.get(name, {})
+            steps = [step for group in template.get("steps") or () for step in mappings(group)]
+            waiting.extend(str(task.get("template")) for task in (*tasks_of(template), *steps))
     return found
 
 
