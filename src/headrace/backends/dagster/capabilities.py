@@ -30,7 +30,9 @@ CAPABILITIES: Capabilities = {
     Feature.RESUME: native("re-execution from failure, or a new run"),
     Feature.CANCEL: native("a terminated run ends its steps"),
     Feature.ARTIFACTS: native("an asset for each, with its digest as its data version"),
-    Feature.TRIGGERS: native("asset sensors and automation conditions of other definitions see each asset"),
+    Feature.TRIGGERS: native(
+        "asset sensors and automation conditions of other definitions see each asset", is_verified=False
+    ),
     Feature.LINKS: native("the run is an asset, whose metadata name the report"),
     Feature.IMAGE: refused("ops start the project's interpreter beside the code location; put that into an image"),
     Feature.SUBMIT: native("an entry in workspace.yaml, and the webserver loads it"),
