@@ -69,7 +69,7 @@ test-floors: .venv-floors/.ready-to-develop ## the tests with the oldest depende
 	@.venv-floors/bin/python $(PYTEST)
 
 conformance: $(VENV)/.ready-to-develop bytecode ## the cases on the real orchestrators (HEADRACE_ENGINES=airflow,prefect: on these)
-	@$(BIN)/python -m pytest -m conformance -p no:randomly tests/conformance
+	@$(BIN)/python -m pytest -m conformance -p no:randomly tests/conformance tests/backends
 
 # A case of each kind, on each engine, within minutes: a chain, a skip and a rejection, a failure, a map.
 SLICE := test_chain or says_no or skips_what_hangs or permanent_failure or (test_map and not over)
