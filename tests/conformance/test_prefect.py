@@ -223,8 +223,8 @@ def test_a_schedule_starts_runs_for_its_time(prefect: Bench) -> None:
 
 def test_cpus_are_kept_within_a_run(prefect: Bench) -> None:
     engine = engine_of(prefect)
-    engine.prefect("gcl", "create", "all-cpus", "--limit", "3")
-    found = deployed(prefect, "side_by_side", "--set", "cpus=8", "--set", "cpus_limit=all-cpus")
+    engine.prefect("gcl", "create", "three-cpus", "--limit", "3")
+    found = deployed(prefect, "side_by_side", "--set", "cpus=8", "--set", "cpus_limit=three-cpus")
     done = prefect.run(found)
 
     ended = [done.view.results[node] for node in found.nodes]
