@@ -25,7 +25,7 @@ from headrace.backends.argo.capabilities import CAPABILITIES
 from headrace.backends.argo.lint import lint
 from headrace.backends.argo.names import object_name, parameter_names, task_names
 from headrace.backends.argo.settings import Settings
-from headrace.backends.argo.templates import secret_keys
+from headrace.backends.argo.templates import LOST, secret_keys
 from headrace.backends.argo.texts import json_text, shown, word
 from headrace.backends.argo.written import written
 from headrace.backends.capabilities import Feature, Kind
@@ -136,6 +136,12 @@ def test_memory_and_time_limits(project: Any) -> None:
     amounts = {"cpu": "1", "memory": "1125Mi"}
     assert step["container"]["resources"] == {"requests": amounts, "limits": amounts}
     assert step["activeDeadlineSeconds"] == 3 * 100 + 2 * (5 + 10) + 600, "behind exec's own limit, not before it"
+
+
+def test_a_pod_that_is_lost_late_is_tried_again_as_well(trees: dict[str, Any]) -> None:
+    strategies = [item["retryStrategy"] for name, item in templates(trees).items() if name != "main"]
+    assert {json.dumps(item["backoff"]) for item in strategies} == {'{"duration": "10s", "factor": "2"}'}
+    assert {(item["limit"], item["retryPolicy"], item["expression"]) for item in strategies} == {("2", "Always", LOST)}
 
 
 def test_secrets_are_named_alone_and_only_where_a_step_takes_them(trees: dict[str, Any]) -> None:

@@ -163,7 +163,8 @@ class Templates:
             limit=m.IntOrString(root=str(self.settings.lost_retries)),
             retry_policy="Always",
             expression=LOST,
-            backoff=m.Backoff(duration="10s", factor=m.IntOrString(root="2"), max_duration="10m"),
+            # No maxDuration: it counts from the first try's start, so that a long step's lost pod would be given up.
+            backoff=m.Backoff(duration="10s", factor=m.IntOrString(root="2")),
         )
 
     def _container(self, words: list[str], needs: Needs) -> m.Container:
