@@ -101,7 +101,8 @@ class Templates:
     def _needs(self, node: Node) -> Needs:
         step = self.deployment.plan.step_of(node)
         found = {secret.name for tree in node.arguments.values() for secret in secrets_in(tree)}
-        return Needs(step.cpus, step.memory_bytes, deadline_seconds(step), tuple(sorted(found)))
+        deadline = deadline_seconds(step, n_tries=1 + max(0, self.settings.lost_retries))
+        return Needs(step.cpus, step.memory_bytes, deadline, tuple(sorted(found)))
 
     def _template(self, kind: str, needs: Needs) -> str:
         """The name of the template for such pods, made where it is the first."""
@@ -213,12 +214,15 @@ class Templates:
         return [m.VolumeMount(name=VOLUME, mount_path=word(path, "The volume's path"))]
 
 
-def deadline_seconds(step: StepSpec) -> int | None:
-    """How long a step's pod may take at most, all retries within it; None for a step without a limit."""
+def deadline_seconds(step: StepSpec, n_tries: int) -> int | None:
+    """How long a step may take at most in its pods, all retries within each; None for a step without a limit.
+
+    Argo counts it over all pods that it tries, so that one for each must fit in.
+    """
     if step.timeout_seconds is None:
         return None
     pauses = sum(2 * step.backoff_seconds * 2**number for number in range(min(step.retries, 30)))
-    return int(step.timeout_seconds * (step.retries + 1) + pauses) + GRACE_SECONDS
+    return n_tries * (int(step.timeout_seconds * (step.retries + 1) + pauses) + GRACE_SECONDS)
 
 
 def secret_keys(names: Sequence[str]) -> dict[str, str]:
