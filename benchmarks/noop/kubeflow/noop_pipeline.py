@@ -13,7 +13,7 @@ def noop() -> str:
     return "done"
 
 
-@dsl.pipeline(name="noop")
+@dsl.pipeline(name="chain")
 def chain():
     last = noop().set_caching_options(False)
     for _ in range(9):

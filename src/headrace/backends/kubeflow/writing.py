@@ -70,7 +70,7 @@ class Pipeline:
 
     @cached_property
     def name(self) -> str:
-        """KFP's name for the pipeline."""
+        """KFP's name for the pipeline: no component's, which kfp.local would carry out in its place."""
         name = self.deployment.plan.pipeline
         return own_names([name], taken=[*self.components.values()])[name]
 
