@@ -243,10 +243,9 @@ class DagsterEngine:
     def kill_worker(self, deployed: Deployed, run: str, node: str) -> None:
         """Kill the process of the step that carries out a node."""
         key = next(key for key, name in self._nodes(run).items() if name == node)
-        started = [
-            event for event in self.events(run) if event["stepKey"] == key and event["eventType"] == "STEP_START"
-        ]
-        os.kill(int(started[-1]["message"].split()[-1].strip(").")), signal.SIGKILL)
+        told = [event for event in self.events(run) if event["__typename"] == "StepWorkerStartedEvent"]
+        (pid, *_) = (item["text"] for event in told if event["stepKey"] == key for item in event["metadataEntries"])
+        os.kill(int(pid), signal.SIGKILL)
 
     def resume(self, deployed: Deployed, run: str, parameters: Mapping[str, Any]) -> str:
         """Re-execute it from its failure: in the same run of Headrace's."""
@@ -309,6 +308,7 @@ query($id: ID!, $after: String) { logsForRun(runId: $id, afterCursor: $after) { 
   ... on EventConnection { cursor hasMore events { __typename
     ... on MessageEvent { message level stepKey timestamp eventType }
     ... on ExecutionStepFailureEvent { error { message stack } }
+    ... on StepWorkerStartedEvent { metadataEntries { label ... on TextMetadataEntry { text } } }
     ... on MaterializationEvent { assetKey { path } metadataEntries { label __typename
        ... on TextMetadataEntry { text } ... on IntMetadataEntry { intValue } ... on PathMetadataEntry { path }
        ... on JsonMetadataEntry { jsonString } } }
