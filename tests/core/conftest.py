@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from headrace.core.distributions import Distributions
-from headrace.core.fingerprint import Fingerprinter, StepCode
+from headrace.core.fingerprint import Fingerprinter
 from headrace.core.project import Project
 from headrace.core.stamps import Stamps
+from headrace.core.step_code import StepCode
 
 
 def plain(value: object) -> object:

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.core.distributions import Distributions
-from headrace.core.fingerprint import Fingerprinter, Part, StepCode, fingerprint, fingerprint_many
+from headrace.core.fingerprint import Fingerprinter, fingerprint, fingerprint_many
 from headrace.core.stamps import Stamps
+from headrace.core.step_code import Part, StepCode
 
 APP = {
     "app/__init__.py": "",

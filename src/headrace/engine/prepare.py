@@ -27,10 +27,10 @@ from headrace.engine.target import Target, enter, import_target
 if TYPE_CHECKING:
     from headrace.core.discovery import Discovered
     from headrace.core.distributions import Distributions
-    from headrace.core.fingerprint import StepCode
     from headrace.core.pipeline import Pipeline, Trace
     from headrace.core.project import Project
     from headrace.core.stamps import Stamps
+    from headrace.core.step_code import StepCode
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Prepared:
     def from_json(cls, data: Mapping[str, Any]) -> Prepared:
         """Read that form."""
         from headrace.core.discovery import Discovered
-        from headrace.core.fingerprint import StepCode
+        from headrace.core.step_code import StepCode
 
         codes = {name: StepCode.from_json(code) for name, code in data["codes"].items()}
         return cls(

@@ -18,7 +18,7 @@ from headrace.engine.records import NodeResult, RunRecord, read_json_object, run
 from headrace.engine.selection import Selection
 
 if TYPE_CHECKING:
-    from headrace.core.fingerprint import StepCode
+    from headrace.core.step_code import StepCode
     from headrace.stores.protocol import Store
 
 RUNNING = "running"
@@ -125,7 +125,7 @@ class RunView:
 
 def codes_of(store: Store, begin: Mapping[str, Any]) -> Mapping[str, StepCode]:
     """The codes that a run began with; empty where the object that holds them is gone."""
-    from headrace.core.fingerprint import StepCode
+    from headrace.core.step_code import StepCode
 
     try:
         data = read_json_object(store, begin["codes"])

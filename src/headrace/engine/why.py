@@ -20,7 +20,7 @@ from headrace.engine.records import NodeResult, RunRecord
 from headrace.engine.view import RunView, codes_of, known_runs
 
 if TYPE_CHECKING:
-    from headrace.core.fingerprint import StepCode
+    from headrace.core.step_code import StepCode
     from headrace.stores.protocol import Store
 
 NOTHING_MADE = "nothing was made from these inputs yet"
