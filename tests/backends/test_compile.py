@@ -116,6 +116,7 @@ def test_what_a_backend_cannot_do_is_refused(
         (("--to", "x"), "--to says where --submit puts the files", "add --submit"),
         (("-p", "m=1"), "has no parameter 'm'", "there are 'data', 'day'"),
         (("-p", "n=many"), "Parameter 'n' must be int, but got 'many'", ""),
+        (("-p", "day=2026-01-01", "-p", "n=many"), "Parameter 'n' must be int, but got 'many'", ""),
     ],
 )
 def test_what_is_wrong_is_said(

@@ -29,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.prove
 @pytest.mark.timeout(300)
 def test_what_it_says_to_type_next_works(folder: Path) -> None:
     done = headrace(folder, "init churn --data people.csv --target left")

@@ -58,6 +58,7 @@ def run(data: Path, threads: int, hash_seed: int, zone: str, folder: Path) -> di
     return found
 
 
+@pytest.mark.prove
 @pytest.mark.timeout(300)
 def test_on_one_thread_and_on_two(tmp_path: Path) -> None:
     import numpy as np

@@ -21,6 +21,7 @@ from headrace.backends.forms import fields_of
 from headrace.backends.protocol import ENTRY_POINT_GROUP, Backend
 from headrace.core.dates import DATE
 from headrace.core.errors import HeadraceError, ParameterError, near_miss
+from headrace.core.parameters import MissingParameterError
 from headrace.core.pipeline import trace
 from headrace.engine.attempts import secrets_in
 from headrace.engine.listing import import_roots
@@ -117,12 +118,14 @@ def _traced(target: Target, given: Mapping[str, object]) -> tuple[Plan, Pipeline
             required: tuple[str, ...] = ()
             try:
                 plan = _plan(pipeline, given, target, before)
-            except ParameterError as missing:
+            except MissingParameterError as missing:
                 if DATE in given:
                     raise
                 try:
                     plan = _plan(pipeline, {**given, DATE: ANY_DATE}, target, before)
-                except HeadraceError:
+                except ParameterError:
+                    raise
+                except HeadraceError:  # it takes no date: that wasn't what is missing
                     raise missing from None
                 required = (plan.date,) if plan.date else ()
         except HeadraceError:

@@ -14,6 +14,10 @@ from headrace.core.reading import MisfitError, Reader, advice
 from headrace.core.shown import show_value
 
 
+class MissingParameterError(ParameterError):
+    """A parameter that has no default was not given."""
+
+
 def bind_parameters(
     function: Callable[..., Any], given: Mapping[str, object], where: str, folder: Path | None = None
 ) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def bind_parameters(
         if name in given:
             bound[name] = read_parameter(name, given[name], declared, where, folder)
         elif parameter.default is parameter.empty:
-            raise ParameterError(
+            raise MissingParameterError(
                 f"Pipeline {_title(function)} needs parameter {name!r}",
                 where=where,
                 hint=f"give it, as in -p {name}=VALUE",
