@@ -19,7 +19,9 @@ import pytest
 from headrace.engine import settings
 from headrace.formats.known import KNOWN_FORMATS
 
-PAGES = docs_code.pages()
+LONG = ("own-table.md",)
+"""Pages whose commands train for half a minute: `make prove` runs these."""
+PAGES = [pytest.param(page, marks=[pytest.mark.prove] * (page.name in LONG)) for page in docs_code.pages()]
 
 
 @pytest.mark.timeout(300)

@@ -74,13 +74,20 @@ def test_telco_in_five_folds(shared_data: Path) -> None:
     ("name", "files", "n_rows", "least"),
     [
         ("telco", {"data": "telco_churn.csv"}, 7043, {"auc": 0.825, "accuracy_at_half": 0.78}),
-        (
+        pytest.param(
             "adult",
             {"data": "adult_train.csv.gz", "test_data": "adult_test.csv.gz"},
             32561,
             {"auc": 0.9265, "accuracy_at_half": 0.8705},
+            marks=pytest.mark.prove,
         ),
-        ("taxi", {"data": "chicago_taxi.csv"}, 15002, {"auc": 0.938, "accuracy_at_half": 0.865}),
+        pytest.param(
+            "taxi",
+            {"data": "chicago_taxi.csv"},
+            15002,
+            {"auc": 0.938, "accuracy_at_half": 0.865},
+            marks=pytest.mark.prove,
+        ),
     ],
 )
 def test_the_churn_pipeline_by_parameters_alone(

@@ -21,6 +21,7 @@ PROVE = pytest.mark.prove
 SMALL = next(case for case in CASES if case.name == "penguins")
 
 
+@PROVE
 @pytest.mark.timeout(300)
 def test_the_first_run_on_a_small_file(shared_data: Path, tmp_path: Path) -> None:
     found = try_case(SMALL, tmp_path)
