@@ -20,8 +20,7 @@ from headrace.backends.deployment import IMAGE, BackendError, Deployment
 from headrace.backends.forms import fields_of
 from headrace.backends.protocol import ENTRY_POINT_GROUP, Backend
 from headrace.core.dates import DATE
-from headrace.core.errors import HeadraceError, ParameterError, near_miss
-from headrace.core.parameters import MissingParameterError
+from headrace.core.errors import HeadraceError, MissingParameterError, ParameterError, near_miss
 from headrace.core.pipeline import trace
 from headrace.engine.attempts import secrets_in
 from headrace.engine.listing import import_roots

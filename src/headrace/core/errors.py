@@ -6,6 +6,7 @@
     ├── DefinitionError          a step, pipeline or plan is wrong
     │   └── ValueCodecError      a value in a plan cannot be encoded or decoded
     ├── ParameterError           a pipeline parameter is unknown, missing or of the wrong type
+    │   └── MissingParameterError  one that has no default was not given
     ├── ProjectError             the project or pipeline cannot be found or imported
     ├── CodeChangedError         this environment holds other code than the plan
     ├── FormatError              a value cannot be saved or loaded as declared
@@ -75,6 +76,10 @@ class ValueCodecError(DefinitionError):
 
 class ParameterError(HeadraceError):
     """A pipeline parameter is unknown, missing or of the wrong type."""
+
+
+class MissingParameterError(ParameterError):
+    """A parameter that has no default was not given."""
 
 
 class ProjectError(HeadraceError):

@@ -7,15 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.core.errors import DefinitionError, ParameterError, near_miss
+from headrace.core.errors import DefinitionError, MissingParameterError, ParameterError, near_miss
 from headrace.core.fit import MISSING, show_type
 from headrace.core.hints import declared_types
 from headrace.core.reading import MisfitError, Reader, advice
 from headrace.core.shown import show_value
-
-
-class MissingParameterError(ParameterError):
-    """A parameter that has no default was not given."""
 
 
 def bind_parameters(
