@@ -51,22 +51,23 @@ def test_chain(bench: Bench) -> None:
 
 
 def test_diamond(bench: Bench) -> None:
-    bench.same("diamond")
+    assert bench.same("diamond").view.state == "succeeded"
 
 
 def test_wide_fan_out(bench: Bench) -> None:
-    bench.same("fan")
+    assert bench.same("fan").view.state == "succeeded"
 
 
 def test_a_hundred_nodes(bench: Bench) -> None:
     done = bench.same("hundred")
 
+    assert done.view.state == "succeeded"
     assert len(done.ended.tasks) == 100 + 2
 
 
 def test_several_outputs(bench: Bench) -> None:
     needs(bench, Feature.SEVERAL_OUTPUTS)
-    bench.same("several")
+    assert bench.same("several").view.state == "succeeded"
 
 
 def test_a_pipeline_in_a_pipeline(bench: Bench) -> None:
@@ -78,7 +79,7 @@ def test_a_pipeline_in_a_pipeline(bench: Bench) -> None:
 
 def test_cpus_and_memory(bench: Bench) -> None:
     needs(bench, Feature.CPUS, Feature.MEMORY)
-    bench.same("resources")
+    assert bench.same("resources").view.state == "succeeded"
 
 
 # --- map
@@ -94,7 +95,7 @@ def test_map(bench: Bench) -> None:
 
 def test_map_over_nothing(bench: Bench) -> None:
     needs(bench, Feature.MAP)
-    bench.same("mapped_nothing")
+    assert bench.same("mapped_nothing").view.state == "succeeded"
 
 
 def test_map_over_a_map(bench: Bench) -> None:
@@ -169,11 +170,16 @@ def test_parameters_of_each_type(bench: Bench) -> None:
         "place": "elsewhere/rows.csv",
         "limit": 7,
     }
-    bench.same("parameters", given)
+    done = bench.same("parameters", given)
+
+    assert done.view.state == "succeeded"
+    assert {name: done.view.parameters[name] for name in ("number", "share", "is_on", "limit")} == {
+        name: given[name] for name in ("number", "share", "is_on", "limit")
+    }
 
 
 def test_defaults_hold(bench: Bench) -> None:
-    bench.same("parameters")
+    assert bench.same("parameters").view.state == "succeeded"
 
 
 def test_a_wrong_parameter_ends_the_run_at_its_begin(bench: Bench) -> None:
@@ -307,6 +313,8 @@ def test_two_runs_at_once(bench: Bench) -> None:
 
     for n, item in done.items():
         item.is_as(bench.local("diamond", {"n": n}))
+        assert item.view.state == "succeeded"
+        assert item.view.parameters["n"] == n, "each has its own parameters"
 
 
 # --- dates
