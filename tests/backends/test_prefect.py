@@ -19,7 +19,8 @@ import yaml
 import headrace
 from headrace.backends.deployment import Deployment
 from headrace.backends.prefect.backend import Prefect
-from headrace.backends.prefect.literals import annotation, literal
+from headrace.backends.prefect.literals import annotation
+from headrace.backends.source import flat
 from headrace.testing.backends import BackendContract
 
 GOLDEN = Path(__file__).parent / "golden" / "prefect"
@@ -183,7 +184,7 @@ def test_values_are_data(project: Any) -> None:
 
 @pytest.mark.parametrize("value", [HOSTILE, 1, 1.5, True, None, [1, "a"], {"a": [None]}, ("x",), 'say "no"', "it's"])
 def test_a_literal_is_read_back(value: object) -> None:
-    assert ast.literal_eval(literal(value)) == value
+    assert ast.literal_eval(flat(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,9 @@ def literal(value: Any, *, indent: str = "", before: int = 0, after: int = 0, wi
     What is too long for a line is spread over several, each item on one of its own. ``indent``: that of the line that
     it stands in; ``before`` and ``after``: how many characters of the line come before it and after it.
     """
-    flat = _flat(value)
-    if len(indent) + before + len(flat) + after <= width or not _parts(value):
-        return flat
+    line = flat(value)
+    if len(indent) + before + len(line) + after <= width or not _parts(value):
+        return line
     opening, closing = _brackets(value)
     deeper = indent + STEP
     lines = [opening]
@@ -51,7 +51,7 @@ def assigned(name: str, value: Any, *, indent: str = "", width: int = WIDTH) -> 
     return indent + before + literal(value, indent=indent, before=len(before), width=width)
 
 
-def text(value: str) -> str:
+def quoted(value: str) -> str:
     """The literal of a text, in double quotes wherever that takes no more escapes."""
     single = repr(value)
     if single[0] == '"' or '"' in value:
@@ -90,15 +90,16 @@ def _rank(name: str) -> tuple[int, str]:
     return (0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2, name)
 
 
-def _flat(value: Any) -> str:
+def flat(value: Any) -> str:
+    """The source of a value on one line, however long."""
     if isinstance(value, Code):
         return value.text
     if isinstance(value, str):
-        return text(value)
+        return quoted(value)
     if not isinstance(value, Call | Mapping | list | tuple):
         return repr(value)
     opening, closing = _brackets(value)
-    inside = ", ".join(name + _flat(item) for name, item in _parts(value))
+    inside = ", ".join(name + flat(item) for name, item in _parts(value))
     return f"{opening}{inside}{',' if isinstance(value, tuple) and len(value) == 1 else ''}{closing}"
 
 
@@ -113,5 +114,5 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Call):
         return [*(("", item) for item in value.items), *((f"{name}=", item) for name, item in value.words.items())]
     if isinstance(value, Mapping):
-        return [(f"{_flat(key)}: ", item) for key, item in value.items()]
+        return [(f"{flat(key)}: ", item) for key, item in value.items()]
     return [("", item) for item in value] if isinstance(value, list | tuple) else []

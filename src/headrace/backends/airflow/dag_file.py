@@ -13,7 +13,7 @@ from headrace.backends import launcher
 from headrace.backends.airflow.settings import AirflowSettings, start_of
 from headrace.backends.airflow.tasks import Graph, TaskLine, assets_of, graph_of
 from headrace.backends.deployment import Deployment, FormField
-from headrace.backends.source import STEP, Call, Code, assigned, imports_in, literal, merged_imports, text
+from headrace.backends.source import STEP, Call, Code, assigned, imports_in, literal, merged_imports, quoted
 
 IN_DAG = Path(__file__).with_name("in_dag.py").read_text(encoding="utf-8")
 IN_PODS = Path(__file__).with_name("in_pods.py").read_text(encoding="utf-8")
@@ -177,7 +177,7 @@ def _dag_words(deployment: Deployment, settings: AirflowSettings) -> Iterator[tu
     yield "schedule", _schedule(deployment, settings)
     if settings.start_date:
         start = start_of(deployment, settings).isoformat()
-        yield "start_date", Code(f"datetime.fromisoformat({text(start)})")
+        yield "start_date", Code(f"datetime.fromisoformat({quoted(start)})")
     yield "catchup", settings.catchup
     # Runs that wait for the one before are under way to Airflow: none may take the place that it needs to go on.
     if plan.max_active_runs is not None and not plan.depends_on_past:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from headrace.backends.dagster import submitting
 from headrace.backends.dagster.capabilities import CAPABILITIES
 from headrace.backends.dagster.forms import parameters_of
-from headrace.backends.dagster.layout import Group, Tree, call, lines_of, listed, literal, quoted, several, table, words
+from headrace.backends.dagster.layout import Group, Tree, call, lines_of, listed, literal, several, table, words
 from headrace.backends.dagster.names import Names, engine_name
 from headrace.backends.dagster.settings import Settings
 from headrace.backends.dagster.tables import node_of, run_of
 from headrace.backends.dagster.timing import Timing
 from headrace.backends.deployment import read_settings
 from headrace.backends.launcher import IMPORTS, launcher_source
+from headrace.backends.source import quoted
 
 if TYPE_CHECKING:
     from headrace.backends.capabilities import Capabilities

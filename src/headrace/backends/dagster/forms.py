@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.backends.dagster.layout import Group, Tree, call, literal, quoted, table
+from headrace.backends.dagster.layout import Group, Tree, call, literal, table
+from headrace.backends.source import quoted
 
 if TYPE_CHECKING:
     from headrace.backends.deployment import FormField

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.backends.source import quoted
+
 if TYPE_CHECKING:
     from headrace.core.values import Json
 
@@ -50,12 +52,6 @@ def several(items: Iterable[Tree]) -> Group:
 def table(items: Iterable[tuple[str, Tree]]) -> Group:
     """A dictionary whose keys are text."""
     return Group("{", tuple((f"{quoted(key)}: ", item) for key, item in items), "}")
-
-
-def quoted(text: str) -> str:
-    """Text as Python writes it, in the quotes that a formatter would choose."""
-    found = repr(text)
-    return f'"{found[1:-1]}"' if found.startswith("'") and '"' not in text and "'" not in text else found
 
 
 def literal(value: Json) -> Tree:

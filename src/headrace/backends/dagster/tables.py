@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.backends.dagster.layout import Tree, call, literal, quoted, several, table, words
+from headrace.backends.dagster.layout import Tree, call, literal, several, table, words
 from headrace.backends.dagster.names import RUN
+from headrace.backends.source import quoted
 
 if TYPE_CHECKING:
     from headrace.backends.dagster.names import Key, Names

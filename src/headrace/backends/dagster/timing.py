@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.backends.dagster.layout import Tree, call, lines_of, quoted
+from headrace.backends.dagster.layout import Tree, call, lines_of
+from headrace.backends.source import quoted
 
 if TYPE_CHECKING:
     from headrace.backends.dagster.settings import Settings

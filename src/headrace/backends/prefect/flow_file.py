@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from headrace.backends.deployment import Deployment, FormField
 from headrace.backends.launcher import IMPORTS, launcher_source
 from headrace.backends.naming import unique_names
-from headrace.backends.prefect.literals import INDENT, WIDEST, Group, annotation, comments, free_name, lines_of, literal
+from headrace.backends.prefect.literals import INDENT, WIDEST, Group, annotation, comments, free_name, lines_of
 from headrace.backends.prefect.settings import Settings
+from headrace.backends.source import flat
 from headrace.engine.attempts import secrets_in
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _constants(deployment: Deployment, settings: Settings) -> str:
     }
     types = {"CPUS": ": int | None", "MEMORY_BYTES": ": int | None", "CPUS_LIMIT": ": str | None"}
     types |= {"TASK_TAGS": ": list[str]", "SECRETS": ": dict[str, str | None]", "LINKS": ": dict[str, str]"}
-    return "\n".join(f"{name}{types.get(name, '')} = {literal(value)}" for name, value in values.items())
+    return "\n".join(f"{name}{types.get(name, '')} = {flat(value)}" for name, value in values.items())
 
 
 def _key(pipeline: str) -> str:
@@ -195,7 +196,7 @@ def _headrace(deployment: Deployment) -> str:
         "shape": deployment.shape,
         "engine": "prefect",
     }
-    given = "".join(f"    {name}={literal(value)},\n" for name, value in arguments.items())
+    given = "".join(f"    {name}={flat(value)},\n" for name, value in arguments.items())
     return f"HEADRACE = Headrace(\n{given})"
 
 
@@ -208,8 +209,8 @@ def _tasks_of(plan: Plan, node: Node, names: Names) -> Iterator[str]:
     secrets = {secret.name for tree in node.arguments.values() for secret in secrets_in(tree)}
     more = [f"cpus={step.cpus}"] if step.cpus > 1 else []
     more += [f"memory_bytes={step.memory_bytes}"] if step.memory_bytes else []
-    more += [f"secrets={literal(tuple(sorted(secrets)))}"] if secrets else []
-    name = literal(node.id)
+    more += [f"secrets={flat(tuple(sorted(secrets)))}"] if secrets else []
+    name = flat(node.id)
     if node.map is None:
         yield lines_of(Group(f"{names.tasks[node.id]} = node_task(", [name, *more]))
         return
@@ -262,8 +263,8 @@ def _flow(deployment: Deployment, names: Names) -> str:
     plan = deployment.plan
     aliases = {"carry_out": names.carry_out, "date_of": names.date_of}
     options = [
-        f"name={literal(flow_name(plan.pipeline))}",
-        f"description={literal(deployment.description or f'Pipeline {plan.pipeline}')}",
+        f"name={flat(flow_name(plan.pipeline))}",
+        f"description={flat(deployment.description or f'Pipeline {plan.pipeline}')}",
         "task_runner=ThreadPoolTaskRunner()",
         "persist_result=False",
         "on_cancellation=[settle_cancelled]",
@@ -276,7 +277,7 @@ def _flow(deployment: Deployment, names: Names) -> str:
     lines.append(
         lines_of(Group(f"def {names.flow}(", [_parameter(item, plan, names) for item in fields], ") -> State:"))
     )
-    given = [f"{literal(item.name)}: {names.parameters[item.name]}" for item in fields if item.name != plan.date]
+    given = [f"{flat(item.name)}: {names.parameters[item.name]}" for item in fields if item.name != plan.date]
     lines.append(_hand_on(given, _date(deployment, names), names))
     return "\n".join(lines)
 
@@ -290,7 +291,7 @@ def _parameter(item: FormField, plan: Plan, names: Names) -> str:
     name, kind = names.parameters[item.name], annotation(item.schema)
     if item.name == plan.date:
         return f"{name}: {kind.removesuffix(' | None')} | None = None"
-    return f"{name}: {kind}" if item.is_required else f"{name}: {kind} = {literal(item.default)}"
+    return f"{name}: {kind}" if item.is_required else f"{name}: {kind} = {flat(item.default)}"
 
 
 def _date(deployment: Deployment, names: Names) -> list[str]:
@@ -299,7 +300,7 @@ def _date(deployment: Deployment, names: Names) -> list[str]:
     for item in deployment.fields:
         if item.name == plan.date:
             is_time = "date-time" in str(item.schema)
-            zone = literal(plan.timezone or "UTC")
+            zone = flat(plan.timezone or "UTC")
             return [f"{names.date_of}({names.parameters[item.name]}, {zone}, is_time={is_time})"]
     return []
 

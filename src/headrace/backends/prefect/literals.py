@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from headrace.backends.source import flat
 from headrace.core.values import Json
 
 if TYPE_CHECKING:
@@ -33,31 +34,11 @@ def quoted(text: str) -> str:
     return _printable(json.dumps(text, ensure_ascii=False))
 
 
-def literal(value: object) -> str:
-    """The literal of a value made of JSON's types."""
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(literal, value))}]"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(literal, value))}{',' * (len(value) == 1)})"
-    return repr(value)
-
-
-def _text(value: str) -> str:
-    plain = repr(value)
-    if plain[0] == "'" and '"' not in plain:
-        return '"' + plain[1:-1].replace("\\'", "'") + '"'
-    return plain
-
-
 def annotation(schema: Mapping[str, Json]) -> str:
     """The type that takes what a JSON schema takes; ``Any`` where it doesn't say."""
     if "enum" in schema:
         values: Any = schema["enum"]
-        return f"Literal[{', '.join(map(literal, values))}]"
+        return f"Literal[{', '.join(map(flat, values))}]"
     kinds: Any = schema.get("type")
     if kinds is None:
         return "Any"
