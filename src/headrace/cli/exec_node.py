@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.core.values import Json
     from headrace.engine.records import NodeResult
     from headrace.engine.run import RunOptions, Session
+    from headrace.engine.starting import Ahead
     from headrace.engine.state import Run
 
 DESCRIPTION = """\
@@ -40,13 +41,22 @@ def main(given: Sequence[str]) -> int:
     arguments = _read(given)
     if arguments.with_parent:
         _end_with_parent(arguments.with_parent)
+    if arguments.begin or arguments.finish:
+        return _main(arguments, None)
+    from headrace.engine.starting import started_ahead
+
+    with started_ahead() as ahead:  # it starts while this process loads what it needs itself
+        return _main(arguments, ahead)
+
+
+def _main(arguments: argparse.Namespace, ahead: Ahead | None) -> int:
     from headrace.cli.places import find_pipeline
     from headrace.cli.plain import PlainConsole
     from headrace.cli.steady import ending_as_interrupted
     from headrace.engine.run import RunOptions, Session
 
     console = PlainConsole(sys.stderr if arguments.json or arguments.slices else sys.stdout)
-    session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store)
+    session = Session(find_pipeline(arguments.pipeline), None, Path.cwd(), arguments.store, ahead)
     engine = {"name": arguments.engine, "run": arguments.engine_run} if arguments.engine else None
     with ending_as_interrupted():
         if arguments.begin:

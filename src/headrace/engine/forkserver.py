@@ -76,10 +76,11 @@ class Spare(NamedTuple):
 
 
 class Server:
-    """The server's state: its socket, the workers under way by process id, and one that stands by."""
+    """The server's state: its socket, the workers under way by process id, and one that stands by if wanted."""
 
-    def __init__(self, control: socket.socket, later: list[str]) -> None:
+    def __init__(self, control: socket.socket, later: list[str], *, stand_by: bool = True) -> None:
         self._control = control
+        self._stands_by = stand_by
         self._later = later  # modules that are loaded while the first worker is at work
         self._workers: dict[int, tuple[int, int]] = {}  # pid: (call number, pipe)
         self._spare: Spare | None = None
@@ -163,7 +164,7 @@ class Server:
                 except OSError:
                     continue  # it was killed while it stood by
             self._workers[spare.pid] = (message["number"], pipe)
-            self._is_spare_due = True
+            self._is_spare_due = self._stands_by
             return
         os.close(pipe)
 
@@ -332,20 +333,20 @@ def preload(modules: list[str]) -> None:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
-def main(control_fd: int, modules: list[str]) -> None:
+def main(control_fd: int, modules: list[str], *, stand_by: bool = True) -> None:
     """Serve the engine at the other end of a socket."""
     os.set_inheritable(control_fd, True)  # for a start afresh
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     adopt_orphans()
-    # The server that is there first has no libraries to load, and is waited for.
-    first = [*TRACING_MODULES, *STEP_MODULES, *modules] if modules else list(TRACING_MODULES)
-    preload(first)
+    # The server that is there first has no libraries to load, and is waited for, unless it was started ahead of need.
+    is_waited_for = stand_by and not modules
+    preload(list(TRACING_MODULES) if is_waited_for else [*TRACING_MODULES, *STEP_MODULES, *modules])
     settle()
     os.set_inheritable(control_fd, False)
     control = socket.socket(fileno=control_fd)
     with suppress(OSError):
         control.send(READY)
-    server = Server(control, later=[] if modules else list(STEP_MODULES))
+    server = Server(control, later=list(STEP_MODULES) if is_waited_for else [], stand_by=stand_by)
     try:
         server.serve()
     finally:

@@ -7,7 +7,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -20,8 +19,9 @@ from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
 from headrace.engine import frames
 from headrace.engine.attempt import Attempt, AttemptEnd, Report, Workplace, captured, run_attempt
-from headrace.engine.process import count_out_of_memory_kills, kill_group, kill_session, open_log, worker_environment
+from headrace.engine.process import count_out_of_memory_kills, kill_group, kill_session, open_log
 from headrace.engine.records import Failure
+from headrace.engine.starting import Ahead, Started, start
 
 if TYPE_CHECKING:
     from headrace.engine.batch import Batch
@@ -94,18 +94,8 @@ class CancelledError(HeadraceError):
 class ForkServer:
     """The engine's end of one fork server. Thread-safe."""
 
-    def __init__(self, cpus: int, modules: tuple[str, ...]) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            program = f"from headrace.engine.forkserver import main; main({theirs.fileno()}, {list(modules)!r})"
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                env=worker_environment(os.environ, cpus),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-            )
-        self._control = ours
+    def __init__(self, cpus: int, modules: tuple[str, ...], started: Started | None = None) -> None:
+        self._process, self._control = started or start(cpus, modules)
         self._lock = threading.Lock()
         self._numbers = count(1)
         self._under_way: dict[int, int | None] = {}  # call number: process id once known
@@ -243,9 +233,13 @@ class ForkServer:
 
 
 class ForkServers:
-    """The fork servers of an engine, one for each thread limit, started when first needed. Thread-safe."""
+    """The fork servers of an engine, one for each thread limit, started when first needed. Thread-safe.
 
-    def __init__(self) -> None:
+    ``ahead`` is one that was started already.
+    """
+
+    def __init__(self, ahead: Ahead | None = None) -> None:
+        self._ahead = ahead
         self._servers: dict[tuple[int, tuple[str, ...]], ForkServer] = {}
         self._lock = threading.Lock()
         self._is_cancelled = False
@@ -255,7 +249,9 @@ class ForkServers:
         with self._lock:
             server = self._servers.get((cpus, modules))
             if server is None:
-                server = self._servers[cpus, modules] = ForkServer(cpus, modules)
+                fits = self._ahead is not None and (cpus, modules) == (self._ahead.cpus, ())
+                started = self._ahead.take() if self._ahead is not None and fits else None
+                server = self._servers[cpus, modules] = ForkServer(cpus, modules, started)
                 if self._is_cancelled:
                     server.cancel()
             return server

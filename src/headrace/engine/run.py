@@ -52,6 +52,7 @@ from headrace.engine.view import run_lease
 from headrace.stores.open import open_store
 
 if TYPE_CHECKING:
+    from headrace.engine.starting import Ahead
     from headrace.stores.protocol import Store
 
 LEASE_SECONDS = 1.0  # who looks whether a run is alive holds its lease for a moment
@@ -187,7 +188,7 @@ def run(
 
 
 class Session:
-    """A project and a store, opened for one run."""
+    """A project and a store, opened for one run; with ``ahead`` for one node of it."""
 
     def __init__(
         self,
@@ -195,6 +196,7 @@ class Session:
         live: Pipeline[..., Any] | None,
         folder: Path,
         store: str | Path | None,
+        ahead: Ahead | None = None,
     ) -> None:
         from headrace.core.project import Project
 
@@ -206,7 +208,8 @@ class Session:
         self.settings = read_settings(root)
         self.store: Store = open_store(store_place(None if store is None else str(store), root, self.settings))
         self.workshop = Workshop.open(root, self.store.cache_dir)
-        self.servers = ForkServers()
+        self.is_for_one_node = ahead is not None
+        self.servers = ForkServers(ahead)
 
     def run(self, parameters: Json, options: RunOptions) -> RunResult:
         """Trace, begin, execute, end. Raises what `run` does."""
@@ -384,7 +387,9 @@ class Session:
 
     def _launcher(self, prepared: Prepared, parameters: Json, options: RunOptions) -> Launcher:
         if not options.inline:
-            return WorkerLauncher(self.servers, _modules_to_preload(prepared, self.settings))
+            # One worker imports what it needs itself: nobody else would use what a server has loaded for it.
+            modules = () if self.is_for_one_node else _modules_to_preload(prepared, self.settings)
+            return WorkerLauncher(self.servers, modules)
         workplace = Workplace(self.target, self.store, parameters, str(self.folder), self.workshop, prepared.live)
         return InlineLauncher(workplace, options.echo)
 

@@ -65,6 +65,7 @@ class AirflowEngine:
         self.postgres = Postgres(folder) if database == "postgres" else None
         self.services: list[Service] = []
         self.token = ""
+        self.pace = SPEEDY
 
     @property
     def environment(self) -> dict[str, str]:
@@ -73,7 +74,7 @@ class AirflowEngine:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         return {
             **kept,
-            **SPEEDY,
+            **self.pace,
             SECRET_NAME: SECRET,
             "PATH": f"{ENVIRONMENT / 'bin'}:{os.environ['PATH']}",
             "HOME": str(self.folder),

@@ -162,10 +162,9 @@ class PrefectEngine:
 
     @staticmethod
     def _are_settled(tasks: list[Any]) -> bool:
-        names = {task["name"] for task in tasks if task["state"]["type"] in TERMINAL}
-        return "begin" in names and all(
-            task["state"]["type"] in TERMINAL or task["state"]["name"] == "NotReady" for task in tasks
-        )
+        """Whether some tasks are known, and each has ended. One that is made a moment ago has no state at all."""
+        states = [task["state"] or {"type": None, "name": None} for task in tasks]
+        return bool(states) and all(state["type"] in TERMINAL or state["name"] == "NotReady" for state in states)
 
     def _by_node(self, deployed: Deployed, run: str) -> dict[str, Any]:
         """The newest task run of each node: after a flow run was tried again there are older ones."""
