@@ -3,10 +3,12 @@
 Usage: orchestrators.py ENGINE [--rounds N] [-o FILE]
 
 The engines are those of the conformance tests (tests/conformance), each in an environment of its own and started for
-real. Two chains of ten tasks take turns: that of ``headrace compile``, and one that a user of the engine would write by
-hand (``noop/ENGINE/``: files as ``headrace compile`` would have written them, in which ``@PYTHON@`` stands for the
-interpreter). To add an engine, add that folder, and `spans` to its class: when each task began and ended, by the
-engine's own API.
+real. Three chains of ten tasks take turns: that of ``headrace compile``, and two that a user of the engine would write
+by hand (``noop/ENGINE/``: files as ``headrace compile`` would have written them, in which ``@PYTHON@`` stands for the
+interpreter, and ``@CODE@`` for what it is given to do): one that does nothing, and one that sleeps for about as long as
+a hit takes, which shows how much of the difference is the engine's own answer to tasks that take longer.
+
+To add an engine, add that folder, and `spans` to its class: when each task began and ended, by the engine's own API.
 """
 
 from __future__ import annotations
@@ -33,6 +35,9 @@ cases: Any = import_module("conftest")
 Deployed: Any = import_module("engine").Deployed
 
 N_TASKS = 10
+SLEEP_SECONDS = 0.15
+AIRFLOW_DEFAULTS = {"AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30"}
+"""The tests have it read each DAG file again every second, which takes a core from what is measured."""
 FLOW = """
 from headrace import pipeline, step
 
@@ -96,13 +101,14 @@ def compiled(engine: Timed, folder: Path) -> Any:
     return Deployed("chain", out, project, store, tuple(answer["nodes"]))
 
 
-def by_hand(engine: Timed, folder: Path) -> Any:
-    """The chain of tasks that do nothing."""
-    out = folder / "noop"
+def by_hand(engine: Timed, folder: Path, name: str, code: str) -> Any:
+    """A chain of tasks that start a Python with some code."""
+    out = folder / name
     out.mkdir()
     for path in (HERE / "noop" / engine.name).iterdir():
-        (out / path.name).write_text(path.read_text().replace("@PYTHON@", sys.executable))
-    return Deployed("noop", out, folder, folder, tuple(f"task-{number}" for number in range(N_TASKS)))
+        text = path.read_text().replace("@PYTHON@", sys.executable).replace("@CODE@", code).replace("noop", name)
+        (out / path.name.replace("noop", name)).write_text(text)
+    return Deployed(name, out, folder, folder, tuple(f"task-{number}" for number in range(N_TASKS)))
 
 
 def timed(engine: Timed, deployed: Any, parameters: Mapping[str, int]) -> Chain:
@@ -163,23 +169,33 @@ def cold_exec_ms(deployed: Any, n_times: int = 9) -> float:
 def measured(name: str, n_rounds: int, folder: Path) -> dict[str, Any]:
     """All figures of an engine."""
     (folder / "engine").mkdir()
-    engine: Timed = cases.made(name, folder / "engine")
+    engine: Any = cases.made(name, folder / "engine")
+    if name.startswith("airflow"):
+        engine.pace = {**engine.pace, **AIRFLOW_DEFAULTS}
     note(f"starting {name}")
     began = time.monotonic()
     try:
         engine.start()
         start_seconds = time.monotonic() - began
-        chain, noop = compiled(engine, folder), by_hand(engine, folder)
-        engine.deploy(chain)
-        engine.deploy(noop)
+        chain, noop = compiled(engine, folder), by_hand(engine, folder, "noop", "pass")
+        sleep = by_hand(engine, folder, "sleep", f"import time; time.sleep({SLEEP_SECONDS})")
+        for deployed in (chain, noop, sleep):
+            engine.deploy(deployed)
         timed(engine, noop, {})
+        timed(engine, sleep, {})
         timed(engine, chain, {"n": 1})
-        runs: dict[str, list[Chain]] = {"noop": [], "computed": [], "hits": []}
+        runs: dict[str, list[Chain]] = {"noop": [], "sleep": [], "computed": [], "hits": []}
         for number in range(n_rounds):
-            note(f"round {number + 1} of {n_rounds}, load {os.getloadavg()[0]:.1f}")
-            runs["noop"].append(timed(engine, noop, {}))
-            runs["computed"].append(timed(engine, chain, {"n": 1000 * (number + 1)}))
-            runs["hits"].append(timed(engine, chain, {"n": 1}))
+            turn: list[tuple[str, Any, dict[str, int]]] = [
+                ("noop", noop, {}),
+                ("sleep", sleep, {}),
+                ("computed", chain, {"n": 1000 * (number + 1)}),
+                ("hits", chain, {"n": 1}),
+            ]
+            for kind, deployed, parameters in turn[number % 4 :] + turn[: number % 4]:
+                runs[kind].append(timed(engine, deployed, parameters))
+            told = {kind: round(done[-1].a_task_seconds * 1000) for kind, done in runs.items()}
+            note(f"round {number + 1} of {n_rounds}, load {os.getloadavg()[0]:.1f}: {told}")
         memory = sum(pss_bytes(service.process.pid) for service in engine.services)
         exec_ms = cold_exec_ms(chain)
     finally:
@@ -193,10 +209,15 @@ def measured(name: str, n_rounds: int, folder: Path) -> dict[str, Any]:
         "idle_pss_mib": round(memory / (1 << 20)),
         "exec_of_a_hit_ms": exec_ms,
         **{kind: figures(chains) for kind, chains in runs.items()},
-        "more_than_noop_ms": {
-            kind: figures(runs[kind])["a_task_ms"] - figures(runs["noop"])["a_task_ms"] for kind in ("computed", "hits")
-        },
+        "sleep_ms": round(SLEEP_SECONDS * 1000),
+        "more_than_noop_ms": more(runs, "a_task_ms"),
+        "more_inside_ms": more(runs, "inside_ms"),
     }
+
+
+def more(runs: Mapping[str, list[Chain]], what: str) -> dict[str, int]:
+    """By how much a figure is above that of the chain that does nothing."""
+    return {kind: figures(runs[kind])[what] - figures(runs["noop"])[what] for kind in ("sleep", "computed", "hits")}
 
 
 def figures(chains: list[Chain]) -> dict[str, int]:
@@ -212,7 +233,7 @@ def main() -> None:
     """Measure an engine, and write down what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", choices=sorted(cases.ENGINES))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-o", dest="output", type=Path, help="else orchestrators/ENGINE.json here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -149,6 +149,20 @@ def test_another_graph_than_was_compiled_is_refused(flow: Any) -> None:
     assert not (flow.folder / ".headrace/runs/r-2").exists()
 
 
+def test_once_leaves_a_failure_alone(flow: Any) -> None:
+    """For an engine that tries again whatever failed: only what was lost is executed again."""
+    begin(flow, "-p", "n=13")
+    execute(flow, "read", "double")
+    attempts = [
+        flow.headrace("exec", "double", "flow.py", "--run", "r-1", "--json", *how).json["attempt"]
+        for how in (("--once",), (), ("--once",))
+    ]
+    codes = [flow.headrace("exec", name, "flow.py", "--run", "r-1", "--once").code for name in ("double", "wait")]
+
+    assert attempts == [1, 2, 2], "a failed node is executed again unless it is to be once"
+    assert codes == [1, 0]
+
+
 def test_a_failure_is_finished_as_one(flow: Any) -> None:
     begin(flow, "-p", "n=13")
     codes = execute(flow, "read", "double", "wait")

@@ -14,7 +14,15 @@ from typing import Any
 
 import pytest
 
-from headrace.engine.launch import PRELOADABLE, CallTimedOutError, CancelledError, ForkServer, WorkerDiedError
+from headrace.engine.launch import (
+    PRELOADABLE,
+    CallTimedOutError,
+    CancelledError,
+    ForkServer,
+    ForkServers,
+    WorkerDiedError,
+)
+from headrace.engine.starting import started_ahead
 
 WORK = {
     "numpy": "import numpy\nanswer = float((numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum())",
@@ -97,6 +105,22 @@ def test_a_worker_that_dies_or_takes_too_long(servers: list[ForkServer]) -> None
 def test_large_requests_and_answers(servers: list[ForkServer]) -> None:
     text = "x" * 3_000_000
     assert start(servers).call("test_forkserver:do", f"answer = {text!r}") == text
+
+
+def test_a_server_that_was_started_ahead_is_used_or_ended(servers: list[ForkServer]) -> None:
+    where = "import os\nanswer = os.getppid()"
+    with started_ahead() as ahead:
+        process = ahead._started.process if ahead._started else None
+        many = ForkServers(ahead)
+        servers += [many.get(1), many.get(2)]
+        pids = [server.call("test_forkserver:do", where) for server in servers]
+    assert process is not None
+    assert pids[0] == process.pid != pids[1]
+    assert servers[0].call("test_forkserver:do", where) == process.pid, "another call is made all the same"
+    with started_ahead() as ahead:
+        assert ahead._started is not None
+        unused = ahead._started.process
+    assert unused.returncode == -signal.SIGKILL
 
 
 def test_a_dead_server_is_an_error_not_a_hang(servers: list[ForkServer]) -> None:

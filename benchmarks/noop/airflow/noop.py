@@ -7,7 +7,7 @@ from airflow.sdk import DAG, BaseOperator
 
 class Noop(BaseOperator):
     def execute(self, context):
-        subprocess.run(["@PYTHON@", "-c", "pass"], check=True)
+        subprocess.run(["@PYTHON@", "-c", "@CODE@"], check=True)
 
 
 with DAG("noop", schedule=None):

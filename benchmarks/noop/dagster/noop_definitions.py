@@ -15,7 +15,7 @@ def task(number: int) -> dg.OpDefinition:
 
     @dg.op(name=f"task_{number}", ins=waits, out=dg.Out(dg.Nothing), tags={"headrace/node": f"task-{number}"})
     def start(context: dg.OpExecutionContext) -> None:
-        subprocess.run([PYTHON, "-c", "pass"], check=True)
+        subprocess.run([PYTHON, "-c", "@CODE@"], check=True)
 
     return start
 

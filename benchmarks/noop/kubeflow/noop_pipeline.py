@@ -9,7 +9,7 @@ from kfp import compiler, dsl
 def noop() -> str:
     import subprocess
 
-    subprocess.run(["@PYTHON@", "-c", "pass"], check=True)
+    subprocess.run(["@PYTHON@", "-c", "@CODE@"], check=True)
     return "done"
 
 

@@ -8,7 +8,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 
 def start_python(before: int) -> int:
-    subprocess.run(["@PYTHON@", "-c", "pass"], check=True)
+    subprocess.run(["@PYTHON@", "-c", "@CODE@"], check=True)
     return before + 1
 
 
