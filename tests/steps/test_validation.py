@@ -15,13 +15,28 @@ from headrace.formats.table import Table
 from headrace.steps import validate
 from headrace.steps.checks import (
     CHECKS,
+    Aggregate,
+    Columns,
+    DateFormat,
+    Decreasing,
+    Expression,
+    ForeignKey,
+    Fresh,
+    HasType,
+    Increasing,
     InOrder,
     InRange,
     IsKind,
+    Length,
     Matches,
     MissingShare,
+    NoDuplicates,
+    NoMatch,
+    NoneOf,
     NotMissing,
     OneOf,
+    RowCount,
+    SameDistribution,
     Unique,
     read_checks,
 )
@@ -159,7 +174,7 @@ def test_no_row_is_lost_or_doubled(rows: list[tuple[int | None, str | None]]) ->
     ("make", "message"),
     [
         (lambda: InRange("a"), r"InRange\('a'\) has no bound.\nHint: give at_least, at_most or both"),
-        (lambda: InRange("a", 2, 1), "at_least <= at_most must hold, but got 2 and 1 for 'a'"),
+        (lambda: InRange("a", 2, 1), "at_least <= at_most must hold, but got 2 and 1 for InRange"),
         (lambda: InRange("a", "soon"), r"'soon' is no day or moment \(at_least of 'a'\)"),
         (
             lambda: validate(pl.DataFrame({"a": ["1"]}), [InRange("a", 0)]),
@@ -207,7 +222,7 @@ def test_checks_from_a_parameter_file() -> None:
         {"check": "Unique", "key": ["a", "b"]},
         {"check": "OneOf", "column": "s", "values": ["x"], "severity": "warn"},
     ]
-    assert read_checks(plain) == (InRange("age", 18, 110), Unique(("a", "b")), OneOf("s", ("x",), "warn"))
+    assert read_checks(plain) == (InRange("age", 18, 110), Unique(("a", "b")), OneOf("s", ("x",), severity="warn"))
     for wrong, message in (
         ({"check": "InRnge", "column": "a"}, r"There is no check 'InRnge'.\nHint: did you mean 'InRange'\?"),
         ({"column": "a"}, r"\{'column': 'a'\} names no check.\nHint: such as check = 'IsKind'"),
@@ -225,9 +240,24 @@ def test_every_check_says_its_rule_and_columns() -> None:
         MissingShare("a", 0.1),
         InRange("a", 0, 1),
         OneOf("a", tuple(range(20))),
+        NoneOf("a", ("x", "y")),
         Matches("a", "x"),
+        NoMatch("a", "x"),
+        Length("a", 2),
+        DateFormat("a", "%d.%m.%Y"),
         InOrder("a", "b"),
+        Expression("a + 1 < b", where="b > 0"),
         Unique(("a",)),
+        NoDuplicates(),
+        Increasing("a"),
+        Decreasing("a", strict=True),
+        ForeignKey("a", "others", "id"),
+        Columns(("a", "b"), exact=True, ordered=True),
+        HasType("a", "integer"),
+        RowCount(1),
+        Aggregate("a", "quantile:0.9", 0, 1),
+        Fresh("a", "2 days", "2024-01-31"),
+        SameDistribution("a", (("x", 0.5), ("y", 0.5)), at_most=0.1),
     ]
     assert [type(check) for check in made] == list(CHECKS)
     assert [check.rule for check in made] == [
@@ -236,8 +266,22 @@ def test_every_check_says_its_rule_and_columns() -> None:
         "at most 0.1 of a is missing",
         "a within 0..1",
         "a one of 0, 1, 2, 3, 4, 5, 6, 7 and 12 more",
+        "a none of x, y",
         "a like x",
+        "a not like x",
+        "length of a within 2..",
+        "a in the format %d.%m.%Y",
         "a not after b",
+        "a + 1 < b where b > 0",
         "a unique",
+        "no row stands twice",
+        "a never falls",
+        "a falls from row to row",
+        "a stands in others.id",
+        "columns a, b and no others in this order",
+        "a is stored as integer",
+        "number of rows within 1..",
+        "quantile:0.9 of a within 0..1",
+        "newest a within 2 days before 2024-01-31",
+        "psi of a against its reference at most 0.1",
     ]
-    assert all("a" in check.columns for check in made)

@@ -32,11 +32,15 @@ class ParquetFormat:
     def save(self, value: object, folder: Path, declared: object) -> None:
         """Write the parts. Raises FormatError for a value that is no table, or a column that can't be stored."""
         from headrace.formats.parquet_writer import write_parts
+        from headrace.formats.table_rows import PickedRows
         from headrace.formats.table_sources import source_of
 
         if isinstance(value, Table):
             if value.paths:
                 _copy_parts(value.paths, folder)
+                return
+            if isinstance(value.source, PickedRows):
+                value.source.save(folder)
                 return
             value = value.source
         schema, batches = source_of(value).canonical()

@@ -59,6 +59,14 @@ def write_parts(schema: pa.Schema, batches: Iterator[pa.Table], folder: Path) ->
     return n_rows
 
 
+def write_part(schema: pa.Schema, batches: Iterator[pa.Table], path: Path) -> None:
+    """Write the batches as one part, however many they are."""
+    group_rows = row_group_rows(schema)
+    with _open(path, schema) as writer:
+        for group in _regroup(schema, batches, group_rows):
+            writer.write_table(group, row_group_size=group_rows)
+
+
 def _open(path: Path, schema: pa.Schema) -> Any:
     from pyarrow import parquet
 

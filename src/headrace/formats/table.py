@@ -199,7 +199,10 @@ def _polars_of(source: object) -> pl.LazyFrame:
     import polars as pl
 
     from headrace.formats.table_arrivals import restore_polars
+    from headrace.formats.table_rows import PickedRows
 
+    if isinstance(source, PickedRows):
+        return source.polars()
     native = _native(source)
     if isinstance(native, pl.LazyFrame):
         return native
@@ -222,6 +225,8 @@ def _duckdb_of(source: object, table: Table) -> duckdb.DuckDBPyRelation:
 
 def _count_rows(source: object) -> int:
     native: Any = _native(source)
+    if hasattr(native, "n_rows"):
+        return int(native.n_rows)
     if hasattr(native, "collect_schema") and hasattr(native, "collect"):
         import polars as pl
 

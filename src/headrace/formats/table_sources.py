@@ -12,6 +12,7 @@ from headrace.core.errors import FormatError
 from headrace.formats.arrow_types import Categories, canonical_batch, canonical_schema
 from headrace.formats.declared import type_name
 from headrace.formats.known import TABLE_TYPES
+from headrace.formats.table_rows import PickedRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,8 +46,10 @@ def is_table_value(value: object) -> bool:
     return type_name(type(value)) in TABLE_TYPES
 
 
-def source_of(table: object) -> TableSource:
+def source_of(table: object) -> TableSource | PickedRows:
     """Open a table of any of the libraries. Raises FormatError for another value or a column that can't be stored."""
+    if isinstance(table, PickedRows):
+        return table
     library = type(table).__module__.partition(".")[0]
     if not is_table_value(table):
         raise FormatError(
@@ -227,7 +230,7 @@ def _in_utc(column: pa.Field) -> pa.Field:
     return column.with_type(pa.timestamp(column.type.unit, tz="UTC")) if zoned else column
 
 
-def _from_narwhals(frame: Any) -> TableSource:
+def _from_narwhals(frame: Any) -> TableSource | PickedRows:
     native = frame.to_native()
     if not is_table_value(native):
         raise FormatError(

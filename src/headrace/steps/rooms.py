@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.core.errors import DataError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Lazy = nw.LazyFrame[Any]
 
+BATCH_ROWS = 1 << 16
+
 
 def with_row_number(frame: Lazy, name: str) -> Lazy:
     """Number the rows from 0, in their order."""
@@ -22,15 +24,66 @@ def with_row_number(frame: Lazy, name: str) -> Lazy:
     return nw.from_native(_polars(frame, "the rows' order").with_row_index(name).with_columns(_int64(name)))
 
 
-def with_repeats(frame: Lazy, columns: Sequence[str], name: str) -> Lazy:
-    """Mark the rows whose key an earlier row has. A key with a missing part is nobody's repeat."""
+def batches(frame: Lazy) -> Iterator[nw.DataFrame[Any]]:
+    """Read a frame batch by batch in its order, without holding it whole."""
     import narwhals as nw
     import polars as pl
 
-    native = _polars(frame, "the rows' order")
-    key = pl.struct(list(columns))
-    whole = pl.all_horizontal(pl.col(list(columns)).is_not_null())
-    return nw.from_native(native.with_columns((~key.is_first_distinct() & whole).alias(name)))
+    native: Any = frame.to_native()
+    if isinstance(native, pl.LazyFrame):
+        found = native.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
+        for batch in found:
+            yield nw.from_native(batch, eager_only=True)
+        return
+    reader = native.to_arrow_reader(BATCH_ROWS)
+    try:
+        for arrow in reader:
+            yield nw.from_native(cast("pl.DataFrame", pl.from_arrow(arrow)), eager_only=True)
+    finally:
+        reader.close()
+
+
+def with_hashes(frame: Lazy, keys: Mapping[str, Sequence[str]]) -> Lazy:
+    """Add a hash of 64 bits of several columns, for each of the names. Equal values have equal hashes."""
+    import narwhals as nw
+    import polars as pl
+
+    native: Any = frame.to_native()
+    if isinstance(native, pl.LazyFrame):
+        made = [(pl.struct(list(key)) if len(key) > 1 else pl.col(key[0])).hash().alias(n) for n, key in keys.items()]
+        return nw.from_native(native.with_columns(made))
+    hashes = [f"hash({', '.join(map(_quoted, key))}) AS {_quoted(name)}" for name, key in keys.items()]
+    made_of: Lazy = nw.from_native(native.project(", ".join(["*", *hashes])))
+    return made_of
+
+
+def is_repeated(frame: nw.DataFrame[Any]) -> np.ndarray[Any, Any]:
+    """Say which rows of a small frame stood before in it; missing values are the same as each other."""
+    import polars as pl
+
+    native = frame.to_native()
+    repeated: np.ndarray[Any, Any] = ~native.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+    return repeated
+
+
+def stand_in(rows: nw.DataFrame[Any], others: nw.DataFrame[Any]) -> np.ndarray[Any, Any]:
+    """Say which rows of a batch stand in another, small frame of the same columns. Missing values don't."""
+    import polars as pl
+
+    native, there = rows.to_native(), others.to_native()
+    if len(native.columns) == 1:
+        found: np.ndarray[Any, Any] = (
+            native.to_series().is_in(there.to_series().implode()).fill_null(False).to_numpy()
+        )
+        return found
+    marked = there.with_columns(pl.lit(True).alias("\0there"))
+    joined = native.join(marked, on=native.columns, how="left", maintain_order="left")
+    stands: np.ndarray[Any, Any] = joined["\0there"].fill_null(False).to_numpy()
+    return stands
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def with_key_share(frame: Lazy, column: str, name: str, *, seed: int) -> Lazy:

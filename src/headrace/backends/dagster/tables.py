@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.core.values import Json
 
 KIND = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-FINDINGS = "headrace.steps.checks.Findings"
+FINDINGS = "headrace.steps.checks.findings.Findings"
 """The declared type of what a validation found."""
 
 

@@ -1,0 +1,154 @@
+"""Some rows of a table, named by their numbers: nothing is read until it is opened, and parts without any are kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.formats.table_arrivals import open_part
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    import pyarrow as pa
+
+    from headrace.formats.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class PickedRows:
+    """Rows of a table in their order: those that a mask marks, or with ``are_left_out`` all others.
+
+    Parts of which no row is left out keep their bytes where the table is stored; the others are written anew, each as
+    a part of its own. ``beside`` are columns for the picked rows.
+    """
+
+    table: Table
+    mask: np.ndarray[Any, Any]
+    """A truth value for each of the table's rows."""
+    are_left_out: bool = False
+    beside: pa.Table | None = None
+    columns: tuple[str, ...] | None = None
+    """Which columns; None for all."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The stored columns' types."""
+        import pyarrow as pa
+
+        schema = self.table.schema
+        if self.columns is not None:
+            schema = pa.schema([schema.field(name) for name in self.columns])
+        for field in () if self.beside is None else self.beside.schema:
+            schema = schema.append(field)
+        return schema
+
+    @property
+    def kept(self) -> np.ndarray[Any, Any]:
+        """A truth value for each row: whether it is in."""
+        return ~self.mask if self.are_left_out else self.mask
+
+    def canonical(self) -> tuple[pa.Schema, Iterator[pa.Table]]:
+        """Give the stored schema, and the rows in batches."""
+        return self.schema, self.batches()
+
+    def batches(self) -> Iterator[pa.Table]:
+        """Read the rows in order. Row groups without any are passed over where the table is stored."""
+        n_given = 0
+        for batch in self._picked():
+            if self.beside is not None:
+                more = self.beside.slice(n_given, batch.num_rows)
+                for name in more.column_names:
+                    batch = batch.append_column(more.schema.field(name), more.column(name))
+            n_given += batch.num_rows
+            yield batch
+
+    def _picked(self) -> Iterator[pa.Table]:
+        import pyarrow as pa
+
+        kept = self.kept
+        start = 0
+        paths = self.table.paths
+        batches = _groups(paths, kept, self.columns) if paths else _whole(self.table, kept, self.columns)
+        for batch, n_rows in batches:
+            wanted = kept[start : start + n_rows]
+            start += n_rows
+            if batch is not None and wanted.any():
+                yield batch if wanted.all() else batch.filter(pa.array(wanted))
+
+    def polars(self) -> pl.LazyFrame:
+        """Open the rows as a Polars lazy frame."""
+        import polars as pl
+
+        name = "\0kept"
+        marks = pl.Series(name, self.kept).to_frame().lazy()
+        frame = pl.concat([self.table.polars(), marks], how="horizontal").filter(pl.col(name)).drop(name)
+        if self.beside is None:
+            return frame
+        beside = pl.from_arrow(self.beside)
+        assert isinstance(beside, pl.DataFrame)
+        return pl.concat([frame, beside.lazy()], how="horizontal")
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows are in."""
+        return int(self.kept.sum())
+
+    def save(self, folder: Path) -> None:
+        """Write the rows as parts. A stored table's parts of which nothing is left out are copied."""
+        from headrace.formats.parquet_writer import part_name, write_parts
+
+        if not (self.are_left_out and self.table.paths):
+            write_parts(self.schema, self.batches(), folder)
+            return
+        start = n_made = 0
+        for path in self.table.paths:
+            with open_part(str(path)) as part:
+                n_rows = part.metadata.num_rows
+            left_out = self.mask[start : start + n_rows]
+            start += n_rows
+            if not left_out.any():
+                shutil.copyfile(path, folder / part_name(n_made))
+                n_made += 1
+            elif not left_out.all():
+                self._rewrite(path, left_out, folder / part_name(n_made))
+                n_made += 1
+        if n_made == 0:
+            write_parts(self.schema, iter(()), folder)
+
+    def _rewrite(self, path: Path, left_out: np.ndarray[Any, Any], made: Path) -> None:
+        from headrace.formats.parquet_writer import write_part
+        from headrace.formats.table import Table
+
+        rows = PickedRows(Table([path]), left_out, are_left_out=True)
+        write_part(self.schema, rows.batches(), made)
+
+
+def _groups(
+    paths: tuple[Path, ...], kept: np.ndarray[Any, Any], columns: tuple[str, ...] | None
+) -> Iterator[tuple[pa.Table | None, int]]:
+    """Read a stored table by its row groups; None for one that has no row to be kept."""
+    start = 0
+    for path in paths:
+        with open_part(str(path)) as part:
+            for number in range(part.metadata.num_row_groups):
+                n_rows = part.metadata.row_group(number).num_rows
+                is_wanted = kept[start : start + n_rows].any()
+                start += n_rows
+                yield (part.read_row_group(number, columns=columns) if is_wanted else None), n_rows
+
+
+def _whole(table: Table, kept: np.ndarray[Any, Any], columns: tuple[str, ...] | None) -> Iterator[tuple[pa.Table, int]]:
+    """Read any table by its batches, up to the last row that is kept."""
+    import numpy as np
+    import pyarrow as pa
+
+    n_left = int(np.flatnonzero(kept)[-1]) + 1 if kept.any() else 0
+    batches = table.batches()
+    while n_left > 0 and (batch := next(batches, None)) is not None:
+        n_left -= batch.num_rows
+        whole = pa.Table.from_batches([batch])
+        yield (whole if columns is None else whole.select(list(columns))), batch.num_rows

@@ -1,0 +1,124 @@
+"""What all checks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from headrace.core.errors import DataError
+from headrace.steps.checks.expressions import Formula, parse
+from headrace.steps.kinds import Kind
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+Severity = Literal["error", "warn"]
+"""What a violation means: ``"error"`` sets the row aside (or fails the step), ``"warn"`` only counts it."""
+
+NUMBERS: tuple[Kind, ...] = ("integer", "number")
+TIMES: tuple[Kind, ...] = ("date", "datetime")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One rule about a table: a frozen dataclass, so that it can stand in a plan.
+
+    Most checks look at single rows (`RowCheck`), some at a row among the others (`KeyCheck`, `OrderCheck`,
+    `ReferenceCheck`), some at the table as a whole (`WholeCheck`): no row is to blame for those.
+    """
+
+    severity: Severity = "error"
+    mostly: float = 1.0
+    """The share of the rows looked at that must keep the rule for the check to pass. Rows that break it are set aside
+    all the same."""
+    where: str | None = None
+    """Which rows are looked at, as in `Expression`; all by default."""
+
+    def __post_init__(self) -> None:
+        if self.severity not in ("error", "warn"):
+            raise DataError(f"severity is 'error' or 'warn', but got {self.severity!r}")
+        if not 0 <= self.mostly <= 1:
+            raise DataError(
+                f"0 <= mostly <= 1 must hold, but got mostly={self.mostly!r}", hint="give a share, such as 0.99"
+            )
+        if self.where is not None:
+            parse(self.where)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it is about."""
+        return ()
+
+    @property
+    def says(self) -> str:
+        """The rule in words, without ``where``."""
+        raise NotImplementedError
+
+    @property
+    def rule(self) -> str:
+        """The rule in words, such as ``"age within 18..110"``."""
+        return self.says if self.where is None else f"{self.says} where {self.where}"
+
+    @property
+    def takes(self) -> tuple[Kind, ...]:
+        """The kinds of column that it can look at; empty for all."""
+        return ()
+
+    @property
+    def condition(self) -> Formula | None:
+        """What ``where`` says."""
+        return None if self.where is None else parse(self.where)
+
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """All the columns that it needs, those of ``where`` included."""
+        condition = self.condition
+        more = () if condition is None else condition.columns
+        return tuple(dict.fromkeys((*self.columns, *more)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowCheck(Check):
+    """A check that each row passes or fails by itself."""
+
+    def __post_init__(self) -> None:
+        Check.__post_init__(self)
+
+    def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
+        """Say which rows break the rule, given the expressions of the columns (NaN is missing in them).
+
+        Never null. What is missing breaks no rule but `NotMissing`.
+        """
+        raise NotImplementedError
+
+    def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
+        """Say which rows the rule can be told of: those with values in all its columns; None for all rows."""
+        import narwhals as nw
+
+        return nw.all_horizontal(*(~values[name].is_null() for name in self.columns), ignore_nulls=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeCheck(Check):
+    """A check about the table as a whole. It fails the step where it doesn't hold and its severity is "error"."""
+
+    def __post_init__(self) -> None:
+        Check.__post_init__(self)
+        if self.mostly != 1.0:
+            raise DataError(
+                f"{type(self).__name__} is about the whole table: it can't hold mostly", hint="leave mostly out"
+            )
+
+
+def within(low: object, high: object, what: str) -> None:
+    """Raise DataError where two bounds leave nothing, or there is none."""
+    if low is None and high is None:
+        raise DataError(f"{what} has no bound", hint="give at_least, at_most or both")
+    if low is not None and high is not None and not low <= high:  # type: ignore[operator]
+        raise DataError(f"at_least <= at_most must hold, but got {low!r} and {high!r} for {what}")
+
+
+def span(low: object, high: object) -> str:
+    """Two bounds in words: ``18..110``."""
+    return f"{'' if low is None else low}..{'' if high is None else high}"
