@@ -72,9 +72,7 @@ def stand_in(rows: nw.DataFrame[Any], others: nw.DataFrame[Any]) -> np.ndarray[A
 
     native, there = rows.to_native(), others.to_native()
     if len(native.columns) == 1:
-        found: np.ndarray[Any, Any] = (
-            native.to_series().is_in(there.to_series().implode()).fill_null(False).to_numpy()
-        )
+        found: np.ndarray[Any, Any] = native.to_series().is_in(there.to_series().implode()).fill_null(False).to_numpy()
         return found
     marked = there.with_columns(pl.lit(True).alias("\0there"))
     joined = native.join(marked, on=native.columns, how="left", maintain_order="left")
