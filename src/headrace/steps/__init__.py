@@ -1,17 +1,19 @@
 """Ready-made ML steps, behind stable signatures.
 
 ``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package → publish``:
-each is a step, and in a plain call a function. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
+each is a step, and in a plain call a function. So are ``profile`` and ``drift``, which only look at tables. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
 """
 
 from __future__ import annotations
 
+from headrace.steps.drifting import Drift, Limits, drift
 from headrace.steps.evaluation import Evaluation, evaluate
 from headrace.steps.gating import Champion, Fairness, Threshold, Verdict, gate
 from headrace.steps.ingestion import ingest
 from headrace.steps.model import Model, ModelCard
 from headrace.steps.packaging import package
 from headrace.steps.preprocessing import features, preprocess
+from headrace.steps.profiling import ColumnProfile, Profile, profile
 from headrace.steps.publishing import Publication, publish
 from headrace.steps.registering import register
 from headrace.steps.registry import ModelVersion, Registry
@@ -24,23 +26,29 @@ __all__ = [
     "ByKey",
     "ByTime",
     "Champion",
+    "ColumnProfile",
+    "Drift",
     "Evaluation",
     "Fairness",
+    "Limits",
     "Model",
     "ModelCard",
     "ModelVersion",
+    "Profile",
     "Publication",
     "Registry",
     "Split",
     "Threshold",
     "Validated",
     "Verdict",
+    "drift",
     "evaluate",
     "features",
     "gate",
     "ingest",
     "package",
     "preprocess",
+    "profile",
     "publish",
     "register",
     "split",

@@ -6,15 +6,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from headrace.core.errors import DataError
+from headrace.formats.table import Table
 
 if TYPE_CHECKING:
     import narwhals as nw
     import numpy as np
     import polars as pl
+    import pyarrow as pa
 
     Lazy = nw.LazyFrame[Any]
 
 BATCH_ROWS = 1 << 16
+
+
+def arrow_batches(frame: Lazy, n_rows: int) -> tuple[pa.Schema, Iterator[pa.Table]]:
+    """Run a frame and give its rows in their order, about ``n_rows`` at a time, as Arrow's tables."""
+    import polars as pl
+
+    native = frame.to_native()
+    if not isinstance(native, pl.LazyFrame) and not hasattr(native, "to_arrow_reader"):
+        native = Table.of(native).polars()
+    if isinstance(native, pl.LazyFrame):
+        schema: pa.Schema = pl.DataFrame(schema=native.collect_schema()).to_arrow().schema
+        batches = native.collect_batches(chunk_size=n_rows, maintain_order=True, lazy=True, engine="streaming")
+        return schema, (batch.to_arrow() for batch in batches)
+    reader = native.to_arrow_reader(n_rows)
+    return reader.schema, _tables(reader)
+
+
+def _tables(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    for batch in reader:
+        yield pa.Table.from_batches([batch])
 
 
 def with_row_number(frame: Lazy, name: str) -> Lazy:
