@@ -19,7 +19,7 @@ def test_help_lists_each_word_once_and_hides_exec(here: Any) -> None:
 
     assert done.code == 0
     named = [line.split()[0] for line in done.out.splitlines() if line.startswith("  ")]
-    assert named == ["init", "run", "resume", "cancel", "compile", "runs", "show", "why", "logs", "store"]
+    assert named == ["init", "run", "resume", "cancel", "compile", "runs", "show", "why", "logs", "data", "store"]
     assert "exec " not in done.out
     assert "2 usage or configuration, 3 rejected by a gate, 130 interrupted" in done.out
 
@@ -50,7 +50,7 @@ def test_each_word_has_help(word: str, capsys: pytest.CaptureFixture[str]) -> No
         (
             ["exce"],
             "headrace has no word 'exce'.",
-            "there are 'cancel', 'compile', 'init', 'logs', 'resume', 'run', 'runs', 'show' and 2 more",
+            "there are 'cancel', 'compile', 'data', 'init', 'logs', 'resume', 'run', 'runs' and 3 more",
         ),
         (["--josn"], "headrace has no option '--josn'.", "there are 'cancel'"),
         (["run", "--worker", "2"], "headrace run has no option '--worker'.", "did you mean '--workers'?"),

@@ -1,7 +1,8 @@
 """Ready-made ML steps, behind stable signatures.
 
 ``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package → publish``:
-each is a step, and in a plain call a function. So are ``profile`` and ``drift``, which only look at tables. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
+each is a step, and in a plain call a function. So are ``profile`` and ``drift``, which only look at tables.
+Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
 """
 
 from __future__ import annotations
