@@ -44,8 +44,13 @@ def _tables(reader: pa.RecordBatchReader) -> Iterator[pa.Table]:
 def with_row_number(frame: Lazy, name: str) -> Lazy:
     """Number the rows from 0, in their order."""
     import narwhals as nw
+    import polars as pl
 
-    return nw.from_native(_polars(frame, "the rows' order").with_row_index(name).with_columns(_int64(name)))
+    native: Any = frame.to_native()
+    if isinstance(native, pl.LazyFrame):
+        return nw.from_native(native.with_row_index(name).with_columns(_int64(name)))
+    # DuckDB keeps the order in which rows were read.
+    return nw.from_native(native.project(f'*, row_number() OVER () - 1 AS "{name}"'))
 
 
 def batches(frame: Lazy) -> Iterator[nw.DataFrame[Any]]:
