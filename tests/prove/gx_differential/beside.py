@@ -18,11 +18,11 @@ os.environ["TQDM_DISABLE"] = "1"
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
-import great_expectations as gx
-import numpy as np
-import pandas as pd
-import sqlalchemy as sa
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+import great_expectations as gx  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+import sqlalchemy as sa  # noqa: E402
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration  # noqa: E402
 
 ODD = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
@@ -62,6 +62,10 @@ def plain(value):
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
 
 
+def tell_cases_apart(connection, _):
+    connection.execute("PRAGMA case_sensitive_like = ON")
+
+
 class Tables:
     """The table of a case, for pandas and, as pandas has no LIKE, for SQLite."""
 
@@ -73,8 +77,7 @@ class Tables:
         self.folder = tempfile.TemporaryDirectory()
         self.number = 0
         # LIKE tells upper from lower case everywhere but in SQLite, unless it is told to.
-        listening = lambda connection, _: connection.execute("PRAGMA case_sensitive_like = ON")
-        sa.event.listen(sa.engine.Engine, "connect", listening)
+        sa.event.listen(sa.engine.Engine, "connect", tell_cases_apart)
 
     def on_pandas(self, frame):
         return self.whole.get_batch(batch_parameters={"dataframe": frame})
@@ -83,7 +86,9 @@ class Tables:
         self.number += 1
         url = f"sqlite:///{self.folder.name}/{self.number}.db"
         frame[["s", "t", "day"]].reset_index(names="row").to_sql("t", sa.create_engine(url), index=False)
-        asset = self.context.data_sources.add_sqlite(f"s{self.number}", connection_string=url).add_table_asset("t", table_name="t")
+        asset = self.context.data_sources.add_sqlite(f"s{self.number}", connection_string=url).add_table_asset(
+            "t", table_name="t"
+        )
         return asset.add_batch_definition_whole_table("b").get_batch()
 
 

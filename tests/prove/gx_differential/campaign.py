@@ -132,6 +132,7 @@ class Tally:
         for engine, mine in ours.items():
             if found := list(differences(theirs, mine)):
                 self.differing.append({"table": seed, "engine": engine, **written, "differences": found})
+                print(json.dumps(self.differing[-1], ensure_ascii=False)[:1000], flush=True)
 
     def record(self) -> dict[str, Any]:
         names = sorted(self.cases)
@@ -163,7 +164,9 @@ def rounds(names: list[str], n_each: int) -> Iterator[list[str]]:
         yield mixed[start : start + PER_TABLE]
 
 
-def compare(seed: int, n_each: int, names: list[str], engines: tuple[str, ...] = ENGINES) -> tuple[Tally, dict[str, str]]:
+def compare(
+    seed: int, n_each: int, names: list[str], engines: tuple[str, ...] = ENGINES
+) -> tuple[Tally, dict[str, str]]:
     """Run so many cases of each expectation on both sides."""
     tally = Tally()
     with Beside() as beside:
@@ -198,5 +201,9 @@ def main(arguments: list[str] | None = None) -> int:
         **tally.record(),
     }
     options.results.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    print(json.dumps({name: value for name, value in record.items() if name != "expectations"}, indent=2, ensure_ascii=False))
+    print(
+        json.dumps(
+            {name: value for name, value in record.items() if name != "expectations"}, indent=2, ensure_ascii=False
+        )
+    )
     return 1 if tally.differing else 0

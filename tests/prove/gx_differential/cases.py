@@ -13,8 +13,33 @@ TEXTS = ["a", "b", "ab", "abc", "A", "", " ", "a b", "12", "7", "x1", "Ä", "ä"
 TEXTS += ["a\n", "\na", "a.b", "(a)", "%", "_", "null", "NaN", "O'Neil", 'say "a"', "٣", "İ", "a\tb", "\u00a0"]
 DAYS = ["2024-02-29", "2024-2-9", "2023-02-29", "2024-12-31", "2024-13-01", "31.12.2024", "1.2.2024", "30.02.2024", "x"]
 DAYS += ["2024-01-01 10:00:00", "2024-01-01 25:00:00", "1 Feb 2024", "29 feb 2023", "2024-01-01T00:00:00.5", ""]
-MOMENTS = [f"20{year:02d}-{month:02d}-{day:02d}T{hour:02d}:00:00" for year in (19, 24) for month in (1, 2, 12) for day in (1, 28) for hour in (0, 13)]
-REGEXES = [r"^a", r"a$", r"^\w+$", r"\d", r"[a-c]+b", r"^$", r"\s", r"^.{2}$", r"(a|b)", r"(?i)^a", r"^[^a]", r"\.", "日", r"\W", r"^\D*$", r"a.b", r"[äÄ]", r"\S+\s\S+"]
+MOMENTS = [
+    f"20{year:02d}-{month:02d}-{day:02d}T{hour:02d}:00:00"
+    for year in (19, 24)
+    for month in (1, 2, 12)
+    for day in (1, 28)
+    for hour in (0, 13)
+]
+REGEXES = [
+    r"^a",
+    r"a$",
+    r"^\w+$",
+    r"\d",
+    r"[a-c]+b",
+    r"^$",
+    r"\s",
+    r"^.{2}$",
+    r"(a|b)",
+    r"(?i)^a",
+    r"^[^a]",
+    r"\.",
+    "日",
+    r"\W",
+    r"^\D*$",
+    r"a.b",
+    r"[äÄ]",
+    r"\S+\s\S+",
+]
 LIKES = ["a%", "%a", "_", "%", "a_c", "", "%b%", "日%"]
 
 
@@ -69,7 +94,9 @@ class Maker:
     def _float(self, odd: float) -> Any:
         if self.random.random() < odd:
             return self.pick("nan", "inf", "-inf", -0.0, 1e300)
-        return self.pick(round(self.random.uniform(-3, 3), 2), float(self.random.randint(-3, 3)), self.random.gauss(0, 1))
+        return self.pick(
+            round(self.random.uniform(-3, 3), 2), float(self.random.randint(-3, 3)), self.random.gauss(0, 1)
+        )
 
     # --- arguments ------------------------------------------------------------------------------------------------
 
@@ -111,10 +138,17 @@ class Maker:
             return self.pick(
                 {"type": "comparison", "column": {"name": name}, "operator": operator, "parameter": value},
                 {"type": "nullity", "column": {"name": self.pick("j", "x", "s")}, "is_null": self.pick(True, False)},
-                {"type": "comparison", "column": {"name": "t"}, "operator": self.pick("IN", "NOT_IN"), "parameter": ["a", "ab"]},
+                {
+                    "type": "comparison",
+                    "column": {"name": "t"},
+                    "operator": self.pick("IN", "NOT_IN"),
+                    "parameter": ["a", "ab"],
+                },
             )
 
-        tree = leaf() if self.random.random() < 0.5 else {"type": self.pick("and", "or"), "conditions": [leaf(), leaf()]}
+        tree = (
+            leaf() if self.random.random() < 0.5 else {"type": self.pick("and", "or"), "conditions": [leaf(), leaf()]}
+        )
         return {"row_condition": tree}
 
     def bounds(self, low: float, high: float, digits: int = 1) -> dict[str, Any]:
@@ -131,8 +165,12 @@ class Maker:
     def some_of(self, column: str) -> list[Any]:
         """Some values, most of which the column has."""
         kind, values = self.columns[column]["kind"], self.columns[column]["values"]
-        there = sorted({value for value in values if value is not None and value not in ("nan", "inf", "-inf")}, key=str)
-        others: list[Any] = {"integer": [0, 1, 77], "number": [0.5, 1, -2.25], "boolean": [True, False]}.get(kind, ["a", "zz", "日本"])
+        there = sorted(
+            {value for value in values if value is not None and value not in ("nan", "inf", "-inf")}, key=str
+        )
+        others: list[Any] = {"integer": [0, 1, 77], "number": [0.5, 1, -2.25], "boolean": [True, False]}.get(
+            kind, ["a", "zz", "日本"]
+        )
         kept = [value for value in there if self.random.random() < self.pick(0.5, 0.9)]
         return kept + self.some(others, 0 if kept else 1, 2)
 
@@ -167,11 +205,17 @@ def _unique(make: Maker) -> dict[str, Any]:
 def _between(make: Maker) -> dict[str, Any]:
     column = make.pick("i", "j", "x", "x", "y", "d", "s")
     if column == "d":
-        low, high = sorted(make.some(["2018-06-01", "2019-02-01", "2020-01-01", "2024-02-01T13:00:00", "2025-01-01"], 2, 2))
-        given = make.pick({"min_value": low, "max_value": high}, {"min_value": low, "strict_min": True}, {"max_value": high})
+        low, high = sorted(
+            make.some(["2018-06-01", "2019-02-01", "2020-01-01", "2024-02-01T13:00:00", "2025-01-01"], 2, 2)
+        )
+        given = make.pick(
+            {"min_value": low, "max_value": high}, {"min_value": low, "strict_min": True}, {"max_value": high}
+        )
     elif column == "s":
         low, high = sorted(make.some(["A", "a", "ab", "b", "Ä", "日"], 2, 2))
-        given = make.pick({"min_value": low, "max_value": high}, {"min_value": low}, {"max_value": high, "strict_max": True})
+        given = make.pick(
+            {"min_value": low, "max_value": high}, {"min_value": low}, {"max_value": high, "strict_max": True}
+        )
     else:
         given = make.bounds(-4, 4, make.pick(0, 1))
     return {"column": column, **given, **_map(make)}
@@ -208,7 +252,12 @@ for _name in ("column_values_to_be_increasing", "column_values_to_be_decreasing"
 @_makes("column_value_z_scores_to_be_less_than")
 def _z_scores(make: Maker) -> dict[str, Any]:
     threshold = make.pick(0.53, 1.01, 1.57, 2.03, 3.01)
-    return {"column": make.pick("i", "j", "x", "y"), "threshold": threshold, "double_sided": make.pick(True, False), **_map(make)}
+    return {
+        "column": make.pick("i", "j", "x", "y"),
+        "threshold": threshold,
+        "double_sided": make.pick(True, False),
+        **_map(make),
+    }
 
 
 @_makes("column_value_lengths_to_be_between")
@@ -252,7 +301,12 @@ for _name in ("match_like_pattern_list", "not_match_like_pattern_list"):
     @_makes(f"column_values_to_{_name}")
     def _likes(make: Maker, name: str = _name) -> dict[str, Any]:
         how = make.pick({}, {"match_on": "any"}, {"match_on": "all"}) if name.startswith("match") else {}
-        return {"column": make.pick("s", "t", "day"), "like_pattern_list": make.some(LIKES, 1, 3), **how, **make.mostly()}
+        return {
+            "column": make.pick("s", "t", "day"),
+            "like_pattern_list": make.some(LIKES, 1, 3),
+            **how,
+            **make.mostly(),
+        }
 
 
 def _pair_ignore(make: Maker) -> dict[str, Any]:
@@ -276,7 +330,9 @@ def _equal(make: Maker) -> dict[str, Any]:
 @_makes("column_pair_values_to_be_in_set")
 def _pairs(make: Maker) -> dict[str, Any]:
     one, other = make.pick(("t", "j"), ("t", "s"), ("j", "i"))
-    pairs = [[make.pick(*make.some_of(one), None), make.pick(*make.some_of(other), None)] for _ in range(make.pick(1, 4, 12))]
+    pairs = [
+        [make.pick(*make.some_of(one), None), make.pick(*make.some_of(other), None)] for _ in range(make.pick(1, 4, 12))
+    ]
     return {"column_A": one, "column_B": other, "value_pairs_set": pairs, **_pair_ignore(make), **make.mostly()}
 
 
@@ -325,7 +381,9 @@ def _n_distinct(make: Maker) -> dict[str, Any]:
 
 
 for _name in ("column_proportion_of_unique_values_to_be_between", "column_proportion_of_non_null_values_to_be_between"):
-    _makes(_name)(lambda make: {"column": make.pick("i", "j", "x", "s", "t"), **make.bounds(0, 1, 2), **make.condition()})
+    _makes(_name)(
+        lambda make: {"column": make.pick("i", "j", "x", "s", "t"), **make.bounds(0, 1, 2), **make.condition()}
+    )
 
 
 for _name in ("in", "contain", "equal"):
@@ -343,7 +401,12 @@ for _name in ("in", "contain", "equal"):
 @_makes("column_most_common_value_to_be_in_set")
 def _most_common(make: Maker) -> dict[str, Any]:
     column = make.pick("j", "t", "t", "s")
-    return {"column": column, "value_set": make.some_of(column), "ties_okay": make.pick(True, False), **make.condition()}
+    return {
+        "column": column,
+        "value_set": make.some_of(column),
+        "ties_okay": make.pick(True, False),
+        **make.condition(),
+    }
 
 
 @_makes("column_quantile_values_to_be_between")
@@ -395,8 +458,11 @@ def _columns_equal(make: Maker) -> dict[str, Any]:
 
 @_makes("table_row_count_to_be_between")
 def _row_count(make: Maker) -> dict[str, Any]:
-    low, high = sorted(make.some(list(range(0, 60)), 2, 2))
-    return {**make.pick({"min_value": low, "max_value": high}, {"min_value": low}, {"max_value": high}), **make.condition()}
+    low, high = sorted(make.some(list(range(60)), 2, 2))
+    return {
+        **make.pick({"min_value": low, "max_value": high}, {"min_value": low}, {"max_value": high}),
+        **make.condition(),
+    }
 
 
 @_makes("table_row_count_to_equal")

@@ -134,7 +134,7 @@ _OWN_COMPARISON = re.compile(
 def _of_own(text: str) -> Condition:
     found = _OWN_COMPARISON.match(text)
     if found is None:
-        raise ConditionError(f"{text!r} isn't one comparison such as col(\"age\") > 30, or col(\"age\").notnull()")
+        raise ConditionError(f'{text!r} isn\'t one comparison such as col("age") > 30, or col("age").notnull()')
     if found["notnull"]:
         return Not(Missing(found["column"]))
     if found["number"] is not None:
@@ -242,7 +242,8 @@ class _Query:
     def refused(self, node: ast.AST) -> ConditionError:
         part = ast.unparse(node)
         return ConditionError(
-            f"{self.text!r} has {part!r}: columns, values, comparisons, in, and, or, not, isnull() and notnull() are known"
+            f"{self.text!r} has {part!r}: columns, values, comparisons, in, and, or, not, isnull() and notnull() are "
+            "known"
         )
 
 

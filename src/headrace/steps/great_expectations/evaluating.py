@@ -136,7 +136,11 @@ def _looked_at(check: Check, values: Values) -> nw.Expr | None:
     ignore = check.ignore if isinstance(check, WindowCheck) else "any"
     if not there or ignore == "never":
         return None
-    return nw.any_horizontal(*there, ignore_nulls=True) if ignore == "all" else nw.all_horizontal(*there, ignore_nulls=True)
+    return (
+        nw.any_horizontal(*there, ignore_nulls=True)
+        if ignore == "all"
+        else nw.all_horizontal(*there, ignore_nulls=True)
+    )
 
 
 def _window_violation(check: WindowCheck, inside: str) -> nw.Expr:
@@ -184,7 +188,9 @@ def _evaluated(scene: observing.Scene, n: int, check: Check, wanted: Wanted) -> 
     if isinstance(check, OfType) and scene.kinds[check.column] != "text":
         return Evaluated(check, check.holds(scene.kinds[check.column]), observed=scene.kinds[check.column])
     if isinstance(check, RowCheck | WindowCheck):
-        success = counts["in"] == 0 or (float(counts["in"]) - float(counts["bad"])) / float(counts["in"]) >= check.mostly
+        success = (
+            counts["in"] == 0 or (float(counts["in"]) - float(counts["bad"])) / float(counts["in"]) >= check.mostly
+        )
         rows = _bad_rows(scene, n, check, wanted) if counts["bad"] and wanted.n_rows != 0 else None
         return Evaluated(check, success, counts["if"], counts["in"], counts["bad"], rows=rows)
     try:

@@ -11,7 +11,13 @@ from headrace.core.errors import near_miss
 from headrace.formats.table import Table
 from headrace.steps.great_expectations.mapping import MAPPED
 from headrace.steps.great_expectations.results import Fields, suite_result, validate_expectations
-from headrace.steps.great_expectations.suite import Expectation, ExpectationSuite, read_expectation, read_suite
+from headrace.steps.great_expectations.suite import (
+    Expectation,
+    ExpectationSuite,
+    not_mapped,
+    read_expectation,
+    read_suite,
+)
 
 POSITIONS: dict[str, tuple[str, ...]] = {
     "expect_column_to_exist": ("column", "column_index"),
@@ -38,7 +44,11 @@ class Dataset:
     """
 
     def __init__(
-        self, table: object, *, name: str = "default", suite: str | Path | Mapping[str, Any] | ExpectationSuite | None = None
+        self,
+        table: object,
+        *,
+        name: str = "default",
+        suite: str | Path | Mapping[str, Any] | ExpectationSuite | None = None,
     ) -> None:
         self._table = _opened(table)
         self._name = name
@@ -52,12 +62,7 @@ class Dataset:
         if not name.startswith("expect_"):
             raise AttributeError(f"a Dataset has no {name!r}")
         if name not in MAPPED:
-            # Raises, with what to do.
-            try:
-                read_expectation({"type": name, "kwargs": {}})
-            except Exception as error:
-                raise AttributeError(str(error)) from None
-            raise AttributeError(name)
+            raise AttributeError(str(not_mapped(name)))
 
         def expect(*given: Any, **named: Any) -> Fields:
             return self._expect(name, given, named)
@@ -129,7 +134,9 @@ class Dataset:
     def save_expectation_suite(self, filepath: str | Path, discard_failed_expectations: bool = True, **_: Any) -> None:
         """Write the suite into a file."""
         suite = self.get_expectation_suite(discard_failed_expectations)
-        Path(filepath).write_text(json.dumps(suite.to_json_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        Path(filepath).write_text(
+            json.dumps(suite.to_json_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
     def remove_expectation(self, expectation_type: str, column: str | None = None) -> None:
         """Forget what was expected."""
@@ -164,11 +171,9 @@ def read_csv(path: str | Path, **options: Any) -> Dataset:
     """Read a CSV file, as ``great_expectations.read_csv`` did; ``options`` are those of `headrace.steps.ingest`."""
     from headrace.steps.ingestion import ingest
 
-    return Dataset(ingest(path, **options))
+    return Dataset(ingest(Path(path), **options))
 
 
 def read_parquet(path: str | Path) -> Dataset:
     """Take a Parquet file."""
     return Dataset(Table([path]))
-
-

@@ -166,7 +166,13 @@ def _decreasing(given: Given, common: Common) -> Check:
     return Ordered(given["column"], falling=True, strict=bool(given.get("strictly")), **common)
 
 
-@_maps("expect_column_value_z_scores_to_be_less_than", COLUMN_MAP, WithinDeviations, needs="column threshold", takes=("double_sided",))
+@_maps(
+    "expect_column_value_z_scores_to_be_less_than",
+    COLUMN_MAP,
+    WithinDeviations,
+    needs="column threshold",
+    takes=("double_sided",),
+)
 def _z_scores(given: Given, common: Common) -> Check:
     double_sided = given.get("double_sided")
     return WithinDeviations(given["column"], given["threshold"], double_sided is None or bool(double_sided), **common)
@@ -222,7 +228,13 @@ def _not_like(given: Given, common: Common) -> Check:
     return _likes(given, common, (given["like_pattern"],), negated=True)
 
 
-@_maps("expect_column_values_to_match_like_pattern_list", COLUMN_MAP, Finds, needs="column like_pattern_list", takes=("match_on",))
+@_maps(
+    "expect_column_values_to_match_like_pattern_list",
+    COLUMN_MAP,
+    Finds,
+    needs="column like_pattern_list",
+    takes=("match_on",),
+)
 def _like_list(given: Given, common: Common) -> Check:
     every = (given.get("match_on") or "any") == "all"
     return _likes(given, common, _some(given, "like_pattern_list"), every=every)
@@ -233,8 +245,11 @@ def _not_like_list(given: Given, common: Common) -> Check:
     return _likes(given, common, _some(given, "like_pattern_list"), negated=True)
 
 
-def _likes(given: Given, common: Common, patterns: tuple[str, ...], **how: bool) -> Check:
-    return Finds(given["column"], tuple(map(like_pattern, patterns)), shown=patterns, **how, **common)
+def _likes(
+    given: Given, common: Common, patterns: tuple[str, ...], *, every: bool = False, negated: bool = False
+) -> Check:
+    found = tuple(map(like_pattern, patterns))
+    return Finds(given["column"], found, every, negated, shown=patterns, **common)
 
 
 @_maps("expect_column_values_to_match_strftime_format", COLUMN_MAP, Finds, needs="column strftime_format")
@@ -245,7 +260,12 @@ def _strftime(given: Given, common: Common) -> Check:
 
 # --- several columns, row by row ----------------------------------------------------------------------------------
 
-_PAIR_IGNORE = {"both_values_are_missing": "all", "either_value_is_missing": "any", "neither": "never", "never": "never"}
+_PAIR_IGNORE = {
+    "both_values_are_missing": "all",
+    "either_value_is_missing": "any",
+    "neither": "never",
+    "never": "never",
+}
 _MULTI_IGNORE = {"all_values_are_missing": "all", "any_value_is_missing": "any", "never": "never"}
 
 
@@ -256,7 +276,13 @@ def _ignore(given: Given, words: Mapping[str, str]) -> Any:
     return words[said]
 
 
-@_maps("expect_column_pair_values_a_to_be_greater_than_b", PAIR_MAP, Greater, needs="column_A column_B", takes=("or_equal", "ignore_row_if"))
+@_maps(
+    "expect_column_pair_values_a_to_be_greater_than_b",
+    PAIR_MAP,
+    Greater,
+    needs="column_A column_B",
+    takes=("or_equal", "ignore_row_if"),
+)
 def _greater(given: Given, common: Common) -> Check:
     ignore = _ignore(given, _PAIR_IGNORE)
     return Greater(given["column_A"], given["column_B"], bool(given.get("or_equal")), ignore=ignore, **common)
@@ -267,10 +293,18 @@ def _equal(given: Given, common: Common) -> Check:
     return Equal(given["column_A"], given["column_B"], ignore=_ignore(given, _PAIR_IGNORE), **common)
 
 
-@_maps("expect_column_pair_values_to_be_in_set", PAIR_MAP, PairAmong, needs="column_A column_B value_pairs_set", takes=("ignore_row_if",))
+@_maps(
+    "expect_column_pair_values_to_be_in_set",
+    PAIR_MAP,
+    PairAmong,
+    needs="column_A column_B value_pairs_set",
+    takes=("ignore_row_if",),
+)
 def _pairs(given: Given, common: Common) -> Check:
     pairs = given["value_pairs_set"]
-    if not isinstance(pairs, list | tuple) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+    if not isinstance(pairs, list | tuple) or not all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    ):
         raise DataError(f"value_pairs_set is a list of pairs, but got {pairs!r}")
     listed = tuple((one, other) for one, other in pairs)
     return PairAmong(given["column_A"], given["column_B"], listed, ignore=_ignore(given, _PAIR_IGNORE), **common)
@@ -281,7 +315,13 @@ def _sum_is(given: Given, common: Common) -> Check:
     return SumIs(_names(given), given["sum_total"], ignore=_ignore(given, _MULTI_IGNORE), **common)
 
 
-@_maps("expect_select_column_values_to_be_unique_within_record", MULTI_MAP, DifferInRow, needs="column_list", takes=("ignore_row_if",))
+@_maps(
+    "expect_select_column_values_to_be_unique_within_record",
+    MULTI_MAP,
+    DifferInRow,
+    needs="column_list",
+    takes=("ignore_row_if",),
+)
 def _differ(given: Given, common: Common) -> Check:
     return DifferInRow(_names(given), ignore=_ignore(given, _MULTI_IGNORE), **common)
 
@@ -339,15 +379,23 @@ for _name, _compared in (("to_be_in_set", "in"), ("to_contain_set", "contain"), 
     )
 
 
-@_maps("expect_column_most_common_value_to_be_in_set", COLUMN, MostCommon, needs="column value_set", takes=("ties_okay",))
+@_maps(
+    "expect_column_most_common_value_to_be_in_set", COLUMN, MostCommon, needs="column value_set", takes=("ties_okay",)
+)
 def _most_common(given: Given, common: Common) -> Check:
     return MostCommon(given["column"], _values(given), bool(given.get("ties_okay")), **common)
 
 
-@_maps("expect_column_quantile_values_to_be_between", COLUMN, Quantiles, needs="column quantile_ranges", takes=("allow_relative_error",))
+@_maps(
+    "expect_column_quantile_values_to_be_between",
+    COLUMN,
+    Quantiles,
+    needs="column quantile_ranges",
+    takes=("allow_relative_error",),
+)
 def _quantiles(given: Given, common: Common) -> Check:
     ranges = given["quantile_ranges"]
-    how = given.get("allow_relative_error") or "nearest"
+    how: Any = given.get("allow_relative_error") or "nearest"
     if how not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise DataError(f"allow_relative_error={how!r} is no way to interpolate")
     bounds = tuple((low, high) for low, high in ranges["value_ranges"])
@@ -394,14 +442,14 @@ def _rows_equal(given: Given, common: Common) -> Check:
     return CountOfRows(given["value"], given["value"], **common)
 
 
-_OTHER_CHECK = "say it in Headrace: {}"
 REFUSED: dict[str, str] = {
-    "expect_column_kl_divergence_to_be_less_than": _OTHER_CHECK.format("SameDistribution(column, reference)"),
-    "expect_column_bootstrapped_ks_test_p_value_to_be_greater_than": "it draws at random; use SameDistribution with 'ks'",
+    "expect_column_kl_divergence_to_be_less_than": "use SameDistribution(column, reference)",
+    "expect_column_bootstrapped_ks_test_p_value_to_be_greater_than": "it draws at random: SameDistribution with 'ks'",
     "expect_column_parameterized_distribution_ks_test_p_value_to_be_greater_than": "use SameDistribution with 'ks'",
     "expect_column_chisquare_test_p_value_to_be_greater_than": "use SameDistribution with 'psi'",
     "expect_column_pair_cramers_phi_value_to_be_less_than": "there is no such check",
-    "expect_column_values_to_be_dateutil_parseable": "dateutil guesses; use expect_column_values_to_match_strftime_format",
+    "expect_column_values_to_be_dateutil_parseable": "dateutil guesses: name the format, "
+    "expect_column_values_to_match_strftime_format",
     "expect_column_values_to_not_be_outliers": "give the bounds: expect_column_values_to_be_between",
     "expect_column_type_to_be": "use expect_column_values_to_be_of_type",
     "expect_column_values_to_be_json_parseable": "there is no such check",
@@ -409,7 +457,7 @@ REFUSED: dict[str, str] = {
     "expect_multicolumn_values_to_be_unique": "say what is meant: expect_compound_columns_to_be_unique (a key) or "
     "expect_select_column_values_to_be_unique_within_record",
     "expect_query_results_to_match_comparison": "it runs SQL in a database",
-    "expect_table_row_count_to_equal_other_table": "it looks into a database; use RowCount",
-    "unexpected_rows_expectation": _OTHER_CHECK.format("Expression('...'), which the rows must keep"),
+    "expect_table_row_count_to_equal_other_table": "it looks into a database: use RowCount",
+    "unexpected_rows_expectation": "use Expression('...'), which the rows must keep",
 }
 """Core expectations that become no check, and what to do."""

@@ -161,7 +161,9 @@ def _between(value: Any, check: Any, *, is_time: bool = False) -> Seen:
     bounds = [check.at_least, check.at_most]
     compared = value
     if is_time:
-        bounds = [moment(bound, what=f"a bound of {check.says}") if isinstance(bound, str) else bound for bound in bounds]
+        bounds = [
+            moment(bound, what=f"a bound of {check.says}") if isinstance(bound, str) else bound for bound in bounds
+        ]
         bounds = [_as_moment(bound) for bound in bounds]
         compared = _as_moment(value)
     low, high = bounds
@@ -171,7 +173,11 @@ def _between(value: Any, check: Any, *, is_time: bool = False) -> Seen:
 
 
 def _as_moment(value: Any) -> Any:
-    return datetime(value.year, value.month, value.day) if isinstance(value, date) and not isinstance(value, datetime) else value
+    return (
+        datetime(value.year, value.month, value.day)
+        if isinstance(value, date) and not isinstance(value, datetime)
+        else value
+    )
 
 
 # --- counted values -----------------------------------------------------------------------------------------------

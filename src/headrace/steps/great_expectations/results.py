@@ -127,7 +127,9 @@ def validate_suite(
     >>> result.success, result.results[0].result.unexpected_count, result.statistics["success_percent"]
     (False, 1, 0.0)
     """
-    return suite_result(suite, validate_expectations(table, suite.expectations, result_format=result_format or "SUMMARY"))
+    return suite_result(
+        suite, validate_expectations(table, suite.expectations, result_format=result_format or "SUMMARY")
+    )
 
 
 def suite_result(suite: ExpectationSuite, results: Sequence[Fields]) -> Fields:
@@ -214,7 +216,8 @@ def _values(expectation: Expectation, found: Evaluated) -> list[Any]:
     if found.rows is None:
         return []
     names = found.check.columns
-    rows = list(found.rows.select(names).iter_rows())
+    # A pair may name one column twice.
+    rows = list(zip(*(found.rows[name].to_list() for name in names), strict=True))
     if expectation.entry.kind == "column map":
         return [row[0] for row in rows]
     if expectation.entry.kind == "pair map":
@@ -228,7 +231,7 @@ def _index(found: Evaluated, how: ResultFormat, expectation: Expectation) -> lis
     if not how.index_columns:
         return found.rows[ROW].to_list()
     names = dict.fromkeys((*found.check.columns, *how.index_columns))
-    return [dict(row) for row in found.rows.select(names).iter_rows(named=True)]
+    return [dict(row) for row in found.rows.select(*names).iter_rows(named=True)]
 
 
 def _counts(values: Sequence[Any], n_most: int) -> list[dict[str, Any]]:
@@ -239,6 +242,3 @@ def _counts(values: Sequence[Any], n_most: int) -> list[dict[str, Any]]:
     except TypeError:
         return [{"error": "partial_exception_counts requires a hashable type"}]
     return [{"value": value, "count": count} for value, count in common]
-
-
-

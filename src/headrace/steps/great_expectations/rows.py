@@ -53,7 +53,11 @@ def _looked_at(values: Mapping[str, nw.Expr], columns: tuple[str, ...], ignore: 
     there = [~values[name].is_null() for name in columns]
     if ignore == "never":
         return None
-    return nw.any_horizontal(*there, ignore_nulls=True) if ignore == "all" else nw.all_horizontal(*there, ignore_nulls=True)
+    return (
+        nw.any_horizontal(*there, ignore_nulls=True)
+        if ignore == "all"
+        else nw.all_horizontal(*there, ignore_nulls=True)
+    )
 
 
 def moment(text: str, *, what: str) -> datetime:
@@ -61,7 +65,9 @@ def moment(text: str, *, what: str) -> datetime:
     try:
         return datetime.fromisoformat(text.strip())
     except ValueError:
-        raise DataError(f"{text!r} is no day or moment ({what})", hint="write it as 2024-01-31 or 2024-01-31T12:00:00") from None
+        raise DataError(
+            f"{text!r} is no day or moment ({what})", hint="write it as 2024-01-31 or 2024-01-31T12:00:00"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,12 @@ class Between(RowCheck):
 
 
 def _beyond(value: nw.Expr, limit: Any, *, is_low: bool, is_strict: bool) -> nw.Expr:
+    kept: nw.Expr
     if is_low:
-        return value > limit if is_strict else value >= limit
-    return value < limit if is_strict else value <= limit
+        kept = value > limit if is_strict else value >= limit
+    else:
+        kept = value < limit if is_strict else value <= limit
+    return kept
 
 
 def _bound(bound: Value, kind: Kind | None, column: str) -> Any:
@@ -183,7 +192,10 @@ def comparable(listed: tuple[Value, ...], kind: Kind | None, column: str) -> lis
         times = [moment(value, what=f"a value for {column!r}") if isinstance(value, str) else value for value in listed]
         moments = [value for value in times if isinstance(value, date)]
         if kind == "datetime":
-            return [value if isinstance(value, datetime) else datetime(value.year, value.month, value.day) for value in moments]
+            return [
+                value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+                for value in moments
+            ]
         return [value.date() if isinstance(value, datetime) else value for value in moments]
     return list(listed)
 
@@ -236,7 +248,9 @@ class Finds(RowCheck):
         from headrace.steps.great_expectations.patterns import engine_pattern
 
         text = values[self.column].cast(nw.String)
-        found = [text.str.contains(engine_pattern(pattern)).fill_null(self.negated is False) for pattern in self.patterns]
+        found = [
+            text.str.contains(engine_pattern(pattern)).fill_null(self.negated is False) for pattern in self.patterns
+        ]
         together = nw.all_horizontal if self.every else nw.any_horizontal
         matched = together(*found, ignore_nulls=True)
         return (matched if self.negated else ~matched) & ~values[self.column].is_null()
@@ -335,10 +349,16 @@ class OfType(RowCheck):
 
 TYPE_NAMES: dict[Kind, frozenset[str]] = {
     "integer": frozenset({"int64", "int", "int_", "i8", "<i8", "long", "Int64Dtype", "INTEGER", "BIGINT", "LongType"}),
-    "number": frozenset({"float64", "float", "float_", "double", "f8", "<f8", "Float64Dtype", "FLOAT", "DOUBLE", "DoubleType"}),
-    "text": frozenset({"str", "string", "object", "object_", "O", "StringDtype", "STRING", "TEXT", "VARCHAR", "StringType"}),
+    "number": frozenset(
+        {"float64", "float", "float_", "double", "f8", "<f8", "Float64Dtype", "FLOAT", "DOUBLE", "DoubleType"}
+    ),
+    "text": frozenset(
+        {"str", "string", "object", "object_", "O", "StringDtype", "STRING", "TEXT", "VARCHAR", "StringType"}
+    ),
     "boolean": frozenset({"bool", "bool_", "?", "BooleanDtype", "BOOLEAN", "BOOL", "BooleanType"}),
-    "datetime": frozenset({"datetime64", "datetime64[ns]", "datetime", "Timestamp", "M8[ns]", "TIMESTAMP", "DATETIME", "TimestampType"}),
+    "datetime": frozenset(
+        {"datetime64", "datetime64[ns]", "datetime", "Timestamp", "M8[ns]", "TIMESTAMP", "DATETIME", "TimestampType"}
+    ),
     "date": frozenset({"date", "DATE", "DateType"}),
 }
 """What a column of each kind is called, in pandas and NumPy, SQL and Spark."""

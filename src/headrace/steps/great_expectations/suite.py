@@ -16,9 +16,17 @@ from headrace.steps.kinds import Kind
 
 Form = Literal["1.x", "older"]
 
-BESIDE = frozenset({"result_format", "catch_exceptions", "include_config", "meta", "id", "notes", "description", "severity"})
+BESIDE = frozenset(
+    {"result_format", "catch_exceptions", "include_config", "meta", "id", "notes", "description", "severity"}
+)
 BESIDE |= {"rendered_content", "batch_id", "row_condition", "condition_parser", "mostly", "column_index_", "windows"}
-BESIDE |= {"parse_strings_as_datetimes", "output_strftime_format", "allow_cross_type_comparisons", "auto", "profiler_config"}
+BESIDE |= {
+    "parse_strings_as_datetimes",
+    "output_strftime_format",
+    "allow_cross_type_comparisons",
+    "auto",
+    "profiler_config",
+}
 """Arguments that many expectations take and that say nothing of what is expected, or are read apart."""
 
 SEVERITIES: dict[str, Literal["error", "warn"]] = {"critical": "error", "warning": "warn", "info": "warn"}
@@ -82,11 +90,16 @@ def is_suite(plain: object) -> bool:
     if not isinstance(listed, list):
         return False
     if listed:
-        return all(isinstance(each, Mapping) and ("expectation_type" in each or {"type", "kwargs"} <= {*each}) for each in listed)
+        return all(
+            isinstance(each, Mapping) and ("expectation_type" in each or {"type", "kwargs"} <= {*each})
+            for each in listed
+        )
     return "expectation_suite_name" in plain or "suite_parameters" in plain
 
 
-def read_suite(source: str | Path | Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None) -> ExpectationSuite:
+def read_suite(
+    source: str | Path | Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None
+) -> ExpectationSuite:
     """Read a suite from its JSON file, or from what stands in one.
 
     Parameters
@@ -105,11 +118,11 @@ def read_suite(source: str | Path | Mapping[str, Any], *, parameters: Mapping[st
     >>> suite = read_suite({
     ...     "name": "people",
     ...     "expectations": [
-    ...         {"type": "expect_column_values_to_be_between", "kwargs": {"column": "age", "min_value": 0, "mostly": 0.9}}
+    ...         {"type": "expect_column_values_to_be_between", "kwargs": {"column": "age", "min_value": 0}},
     ...     ],
     ... })
-    >>> suite.checks[0].rule, suite.checks[0].mostly
-    ('age within 0..', 0.9)
+    >>> suite.checks[0].rule
+    'age within 0..'
     """
     plain = source if isinstance(source, Mapping) else _read_file(Path(source))
     if not is_suite(plain):
@@ -157,7 +170,7 @@ def read_expectation(written: Mapping[str, Any], *, parameters: Mapping[str, Any
     name = _A_TO_B.get(name, name)
     kwargs = dict(written.get("kwargs") or {})
     if name not in MAPPED:
-        raise DataError(f"{name} isn't mapped", hint=REFUSED.get(name) or near_miss(name, MAPPED) or "it is no core expectation")
+        raise not_mapped(name)
     entry = MAPPED[name]
     try:
         given = _given(kwargs, entry, parameters or {})
@@ -177,6 +190,13 @@ def read_expectation(written: Mapping[str, Any], *, parameters: Mapping[str, Any
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{name}: its arguments {kwargs!r} can't be read ({error})") from None
     return Expectation(name, kwargs, check, written.get("meta") or {}, severity, form, condition)
+
+
+def not_mapped(name: str) -> DataError:
+    """Say that an expectation has no counterpart, and what to do."""
+    near = near_miss(name, MAPPED) or ""
+    hint = REFUSED.get(name) or (near if near.startswith("did you mean") else "it is no core expectation")
+    return DataError(f"{name} isn't mapped", hint=hint)
 
 
 _A_TO_B = {"expect_column_pair_values_A_to_be_greater_than_B": "expect_column_pair_values_a_to_be_greater_than_b"}

@@ -64,7 +64,11 @@ class Ordered(WindowCheck):
     def says(self) -> str:
         """The rule in words."""
         never = "falls" if self.falling else "rises"
-        return f"{self.column} {never} from row to row" if self.strict else f"{self.column} never {'rises' if self.falling else 'falls'}"
+        return (
+            f"{self.column} {never} from row to row"
+            if self.strict
+            else f"{self.column} never {'rises' if self.falling else 'falls'}"
+        )
 
     @property
     def takes(self) -> tuple[Kind, ...]:
@@ -88,7 +92,9 @@ class WithinDeviations(WindowCheck):
     @property
     def says(self) -> str:
         """The rule in words."""
-        return f"{self.column} less than {self.threshold} deviations {'from' if self.double_sided else 'above'} its mean"
+        return (
+            f"{self.column} less than {self.threshold} deviations {'from' if self.double_sided else 'above'} its mean"
+        )
 
     @property
     def takes(self) -> tuple[Kind, ...]:
