@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 N_BINS = 10
 MOST_NAMED = 20
+FREQUENT = 0.005
+"""The least share of a category that is looked at in a column of very many."""
 
 Correction = Literal["holm", "benjamini-hochberg"]
 """How p-values of many columns are adjusted: no false alarm at all, or few among the alarms."""
@@ -292,10 +294,12 @@ def _tenths(counts: Array) -> Array:
 
 
 def _categories(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
-    """Compare categories: those that either side lists, and the rest together."""
+    """Compare all categories; where a side has too many to know them all, the frequent ones and the rest together."""
     import numpy as np
 
     listed, listed_now = before.values.counts, after.values.counts
+    if not (before.is_exact and after.is_exact):
+        listed, listed_now = _frequent(before), _frequent(after)
     names = list(dict.fromkeys([*listed, *listed_now]))
     if not names or not before.n_present or not after.n_present:
         return {}
@@ -305,8 +309,8 @@ def _categories(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
     if not p[-1] and not q[-1]:
         p, q = p[:-1], q[:-1]
     statistic, p_value = chi_squared(p, q)
-    new = _only_in(listed_now, listed) if before.is_exact else {}
-    vanished = _only_in(listed, listed_now) if after.is_exact else {}
+    new = _only_in(listed_now, before.values.counts) if before.is_exact else {}
+    vanished = _only_in(listed, after.values.counts) if after.is_exact else {}
     return {
         "effect": total_variation(p, q),
         "psi": psi(p, q),
@@ -318,6 +322,11 @@ def _categories(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
         "vanished": tuple(str(name) for name in list(vanished)[:MOST_NAMED]),
         "vanished_share": sum(vanished.values()) / before.n_present,
     }
+
+
+def _frequent(column: ColumnProfile) -> dict[Any, int]:
+    """Give the values that are frequent enough for their counts to be near the truth: see `Values.error`."""
+    return {name: count for name, count in column.values.counts.items() if count >= FREQUENT * column.n_present}
 
 
 def _only_in(these: Mapping[Any, int], others: Mapping[Any, int]) -> dict[Any, int]:
