@@ -89,7 +89,7 @@ def differences(theirs: dict[str, Any], mine: dict[str, Any]) -> Iterator[str]:
         yield f"success: {theirs['success']} there, {mine['success']} here"
     for name in ("unexpected_count", "unexpected_index_list", "element_count", "missing_count", "unexpected_percent"):
         one, other = theirs["result"].get(name), mine["result"].get(name)
-        if name in theirs["result"] and not _same(one, other) and not (one in (0, []) and other is None):
+        if name in theirs["result"] and not _same(one, other) and not (one in (0, None, []) and other in (0, None, [])):
             yield f"{name}: {one} there, {other} here"
     if "observed_value" in theirs["result"] and isinstance(mine["result"].get("observed_value"), int | float):
         one, other = theirs["result"]["observed_value"], mine["result"]["observed_value"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.steps.checks.patterns import date_pattern
+from headrace.steps.great_expectations import read_suite, validate_suite
 from headrace.steps.great_expectations.patterns import PatternError, engine_pattern, like_pattern
 
 PATTERNS = [
@@ -111,14 +111,23 @@ def test_like(like: str, text: str, holds: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["2024-02-29", "2023-02-29", "2024-2-9", "2024-04-31", "1900-02-29", "2000-02-29", "x", ""]
+    "text", ["2024-02-29", "2023-02-29", "2024-2- 9", "2024-04-31", "1900-02-29", "2000-02-29", "0000-01-01", "x", ""]
 )
 def test_dates(text: str) -> None:
-    pattern = rf"(?i)\A(?:{date_pattern('%Y-%m-%d')})\Z"
     try:
         datetime.strptime(text, "%Y-%m-%d")
         holds = True
     except ValueError:
         holds = False
+    suite = {"column": "day", "strftime_format": "%Y-%m-%d"}
 
-    assert pl.Series([text]).str.contains(engine_pattern(pattern)).item() is holds
+    result = validate_suite(pl.DataFrame({"day": [text]}), read_suite(one(suite)))
+
+    assert result.success is holds
+
+
+def one(kwargs: dict[str, str]) -> dict[str, object]:
+    return {
+        "name": "one",
+        "expectations": [{"type": "expect_column_values_to_match_strftime_format", "kwargs": kwargs}],
+    }

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.core.errors import DataError
-from headrace.steps.checks import NotMissing
+from headrace.steps.checks import DateFormat, NotMissing
 from headrace.steps.checks.base import Check
-from headrace.steps.checks.patterns import date_pattern
 from headrace.steps.great_expectations.patterns import like_pattern
 from headrace.steps.great_expectations.rows import (
     Among,
@@ -252,10 +251,9 @@ def _likes(
     return Finds(given["column"], found, every, negated, shown=patterns, **common)
 
 
-@_maps("expect_column_values_to_match_strftime_format", COLUMN_MAP, Finds, needs="column strftime_format")
+@_maps("expect_column_values_to_match_strftime_format", COLUMN_MAP, DateFormat, needs="column strftime_format")
 def _strftime(given: Given, common: Common) -> Check:
-    pattern = rf"(?i)\A(?:{date_pattern(given['strftime_format'])})\Z"
-    return Finds(given["column"], (pattern,), shown=(given["strftime_format"],), **common)
+    return DateFormat(given["column"], given["strftime_format"], **common)
 
 
 # --- several columns, row by row ----------------------------------------------------------------------------------
