@@ -325,3 +325,47 @@ def test_checks_of_a_suite_set_rows_aside() -> None:
     assert good.n_rows == 3
     assert aside.polars().collect()["reason"].to_list() == ["age within 0..100"]
     assert findings.findings[0].n_looked_at == 3
+
+
+@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+def test_validate_takes_every_mapped_expectation(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("duckdb")
+    monkeypatch.setenv(ENGINE_VARIABLE, engine)
+    rows = pl.DataFrame(
+        {"k": [1, 2, 2, 3, 1], "x": [1.0, None, float("inf"), 2.0, 2.0], "t": ["a", "b", None, "a", "c"]}
+    )
+    suite = read_suite(
+        {
+            "name": "all sorts",
+            "expectations": [
+                {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "k"}},
+                {"type": "expect_column_values_to_be_increasing", "kwargs": {"column": "k"}, "severity": "warning"},
+                {"type": "expect_column_values_to_be_of_type", "kwargs": {"column": "t", "type_": "str"}},
+                {"type": "expect_column_values_to_be_between", "kwargs": {"column": "x", "min_value": 0}},
+                {"type": "expect_column_pair_values_to_be_equal", "kwargs": {"column_A": "k", "column_B": "x"}},
+                {"type": "expect_column_sum_to_be_between", "kwargs": {"column": "k", "min_value": 9, "max_value": 9}},
+                {
+                    "type": "expect_column_distinct_values_to_be_in_set",
+                    "kwargs": {"column": "t", "value_set": ["a", "b", "c"]},
+                },
+                {"type": "expect_table_column_count_to_equal", "kwargs": {"value": 3}},
+            ],
+        }
+    )
+
+    good, aside, findings = validate(rows, suite.checks, max_bad_share=1.0)
+
+    assert [finding.n_bad for finding in findings.findings] == [4, 1, 0, 0, 4, 0, 0, 0]
+    assert [finding.passed for finding in findings.findings] == [False, False, True, True, False, True, True, True]
+    assert good.n_rows == 0
+    assert aside.polars().collect()["reason"].to_list() == [
+        "k in one row only",
+        "k in one row only; k == x",
+        "k in one row only; k == x",
+        "k == x",
+        "k in one row only; k == x",
+    ]
+    assert findings.findings[5].observed == "9"
+    short = read_suite(one("expect_table_row_count_to_equal", value=4))
+    with pytest.raises(DataError, match=r"'number of rows within 4\.\.4' must hold, but got 5"):
+        validate(rows, short.checks)

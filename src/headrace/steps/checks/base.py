@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,14 @@ Severity = Literal["error", "warn"]
 
 NUMBERS: tuple[Kind, ...] = ("integer", "number")
 TIMES: tuple[Kind, ...] = ("date", "datetime")
+
+
+class Values(dict[str, "nw.Expr"]):
+    """The expressions of a table's columns as checks see them, and the kind of each."""
+
+    def __init__(self, values: Mapping[str, nw.Expr], kinds: Mapping[str, Kind | None]) -> None:
+        super().__init__(values)
+        self.kinds = kinds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +85,35 @@ class Check:
         more = () if condition is None else condition.columns
         return tuple(dict.fromkeys((*self.columns, *more)))
 
+    def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
+        """Say which rows the rule can be told of: those with values in all its columns; None for all rows."""
+        import narwhals as nw
+
+        there = [~values[name].is_null() for name in self.columns]
+        return nw.all_horizontal(*there, ignore_nulls=True) if there else None
+
+
+class Apart:
+    """What a check is besides that doesn't fit into the others' scan: all such take one of their own together."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def evaluate(table: object, checks: Sequence[Check]) -> Sequence[Seen]:
+        """Say of each check what it finds."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a check that is evaluated apart finds."""
+
+    success: bool
+    observed: object = None
+    """A statistic; None for a check of rows."""
+    rows: Sequence[int] = ()
+    """The rows that break it, counted from 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowCheck(Check):
@@ -91,12 +128,6 @@ class RowCheck(Check):
         Never null. What is missing breaks no rule but `NotMissing`.
         """
         raise NotImplementedError
-
-    def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
-        """Say which rows the rule can be told of: those with values in all its columns; None for all rows."""
-        import narwhals as nw
-
-        return nw.all_horizontal(*(~values[name].is_null() for name in self.columns), ignore_nulls=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

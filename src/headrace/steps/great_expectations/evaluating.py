@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError, near_miss
-from headrace.steps.checks.base import Check, RowCheck
+from headrace.steps.checks.base import Check, RowCheck, Values
 from headrace.steps.checks.expressions import parse
 from headrace.steps.great_expectations import observing
-from headrace.steps.great_expectations.rows import OfType, Values
+from headrace.steps.great_expectations.rows import OfType
 from headrace.steps.great_expectations.wholes import AllDistinct, Ordered, WindowCheck, WithinDeviations
 from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.parsing import plain_value
@@ -116,7 +116,7 @@ def _with_marks(frame: Lazy, checks: Mapping[int, Check], kinds: Mapping[str, Ki
         condition = check.condition
         passed = nw.lit(True) if condition is None else condition.expr(values).fill_null(False)
         let_through.append(passed.alias(f"_if_{n}"))
-        inside = _looked_at(check, values)
+        inside = check.is_looked_at(values)
         looked_at.append((nw.col(f"_if_{n}") if inside is None else nw.col(f"_if_{n}") & inside).alias(f"_in_{n}"))
         if isinstance(check, RowCheck):
             bad.append((nw.col(f"_in_{n}") & check.violation(values)).alias(f"_bad_{n}"))
@@ -125,22 +125,6 @@ def _with_marks(frame: Lazy, checks: Mapping[int, Check], kinds: Mapping[str, Ki
     if let_through:
         frame = frame.with_columns(*let_through).with_columns(*looked_at)
     return frame.with_columns(*bad) if bad else frame
-
-
-def _looked_at(check: Check, values: Values) -> nw.Expr | None:
-    import narwhals as nw
-
-    if isinstance(check, RowCheck):
-        return check.is_looked_at(values)
-    there = [~values[name].is_null() for name in check.columns]
-    ignore = check.ignore if isinstance(check, WindowCheck) else "any"
-    if not there or ignore == "never":
-        return None
-    return (
-        nw.any_horizontal(*there, ignore_nulls=True)
-        if ignore == "all"
-        else nw.all_horizontal(*there, ignore_nulls=True)
-    )
 
 
 def _window_violation(check: WindowCheck, inside: str) -> nw.Expr:

@@ -7,13 +7,13 @@ text, all rows that share a key are to blame and not only the later ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.core.errors import DataError
-from headrace.steps.checks.base import NUMBERS, TIMES, Check, RowCheck
+from headrace.steps.checks.base import NUMBERS, TIMES, Check, RowCheck, Values
 from headrace.steps.kinds import Kind
 
 if TYPE_CHECKING:
@@ -25,29 +25,13 @@ Ignore = Literal["any", "all", "never"]
 Value = str | int | float | bool | date | datetime
 
 
-class Values(Mapping[str, "nw.Expr"]):
-    """The expressions of a table's columns, NaN missing in them, and the kind of each."""
-
-    def __init__(self, values: Mapping[str, nw.Expr], kinds: Mapping[str, Kind | None]) -> None:
-        self._values = values
-        self.kinds = kinds
-
-    def __getitem__(self, name: str) -> nw.Expr:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
 def kind_in(values: Mapping[str, nw.Expr], column: str) -> Kind | None:
     """Give the kind of a column, where it is known."""
     return values.kinds.get(column) if isinstance(values, Values) else None
 
 
-def _looked_at(values: Mapping[str, nw.Expr], columns: tuple[str, ...], ignore: Ignore) -> nw.Expr | None:
+def looked_at(values: Mapping[str, nw.Expr], columns: tuple[str, ...], ignore: Ignore) -> nw.Expr | None:
+    """Say which rows aren't passed over; None for all."""
     import narwhals as nw
 
     there = [~values[name].is_null() for name in columns]
@@ -58,6 +42,12 @@ def _looked_at(values: Mapping[str, nw.Expr], columns: tuple[str, ...], ignore: 
         if ignore == "all"
         else nw.all_horizontal(*there, ignore_nulls=True)
     )
+
+
+def _broken(check: Check, values: Mapping[str, nw.Expr], violation: nw.Expr) -> nw.Expr:
+    """Rows that are passed over break nothing."""
+    looked_at = check.is_looked_at(values)
+    return violation if looked_at is None else violation & looked_at
 
 
 def moment(text: str, *, what: str) -> datetime:
@@ -344,7 +334,7 @@ class OfType(RowCheck):
         """Say which rows are of another type: all or none."""
         import narwhals as nw
 
-        return nw.lit(not self.holds(kind_in(values, self.column)))
+        return ~values[self.column].is_null() & nw.lit(not self.holds(kind_in(values, self.column)))
 
 
 TYPE_NAMES: dict[Kind, frozenset[str]] = {
@@ -388,12 +378,12 @@ class Greater(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows are the wrong way round."""
         one, other = values[self.greater], values[self.lesser]
-        return ~(one >= other if self.or_equal else one > other).fill_null(False)
+        return _broken(self, values, ~(one >= other if self.or_equal else one > other).fill_null(False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,15 +406,19 @@ class Equal(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows differ."""
-        import narwhals as nw
 
         if not _alike(kind_in(values, self.one), kind_in(values, self.other)):
-            return nw.lit(True)
-        return ~(values[self.one] == values[self.other]).fill_null(False)
+            return _broken(self, values, _all_rows(values, self.one))
+        return _broken(self, values, ~(values[self.one] == values[self.other]).fill_null(False))
+
+
+def _all_rows(values: Mapping[str, nw.Expr], column: str) -> nw.Expr:
+    """True for each row: a literal alone is no column."""
+    return values[column].is_null() | ~values[column].is_null()
 
 
 def _alike(one: Kind | None, other: Kind | None) -> bool:
@@ -456,14 +450,15 @@ class PairAmong(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows have another pair."""
         import narwhals as nw
 
         found = [_is(values, self.one, one) & _is(values, self.other, other) for one, other in self.pairs]
-        return ~nw.any_horizontal(*found, ignore_nulls=True) if found else nw.lit(True)
+        broken = ~nw.any_horizontal(*found, ignore_nulls=True) if found else _all_rows(values, self.one)
+        return _broken(self, values, broken)
 
 
 def _is(values: Mapping[str, nw.Expr], column: str, wanted: Value | None) -> nw.Expr:
@@ -500,14 +495,14 @@ class SumIs(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows add up to something else."""
         first, *others = (values[name] for name in self.names)
         for other in others:
             first = first + other
-        return ~(first == self.total).fill_null(False)
+        return _broken(self, values, ~(first == self.total).fill_null(False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,7 +524,7 @@ class DifferInRow(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows repeat a value."""
@@ -541,7 +536,8 @@ class DifferInRow(RowCheck):
                 same.append(values[one].is_null() & values[other].is_null())
                 if _alike(kind_in(values, one), kind_in(values, other)):
                     same.append((values[one] == values[other]).fill_null(False))
-        return nw.any_horizontal(*same, ignore_nulls=True) if same else nw.lit(False)
+        broken = nw.any_horizontal(*same, ignore_nulls=True) if same else ~_all_rows(values, self.names[0])
+        return _broken(self, values, broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -563,7 +559,7 @@ class EqualInRow(RowCheck):
 
     def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
         """Say which rows aren't passed over."""
-        return _looked_at(values, self.columns, self.ignore)
+        return looked_at(values, self.columns, self.ignore)
 
     def violation(self, values: Mapping[str, nw.Expr]) -> nw.Expr:
         """Say which rows differ."""
@@ -576,4 +572,5 @@ class EqualInRow(RowCheck):
             if _alike(kind_in(values, first), kind_in(values, other)):
                 both_missing = both_missing | (values[first] == values[other]).fill_null(False)
             same.append(both_missing)
-        return ~nw.all_horizontal(*same, ignore_nulls=True) if same else nw.lit(False)
+        broken = ~nw.all_horizontal(*same, ignore_nulls=True) if same else ~_all_rows(values, first)
+        return _broken(self, values, broken)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from headrace.core.errors import DataError
-from headrace.steps.checks.base import NUMBERS, TIMES, Check, WholeCheck
-from headrace.steps.great_expectations.rows import Ignore, Value
+from headrace.steps.checks.base import NUMBERS, TIMES, Apart, Check, Seen, WholeCheck
+from headrace.steps.great_expectations.rows import Ignore, Value, looked_at
 from headrace.steps.kinds import Kind
+
+if TYPE_CHECKING:
+    import narwhals as nw
 
 Compared = Literal["in", "contain", "equal"]
 _COMPARED_WORDS: dict[Compared, str] = {"in": "are among", "contain": "contain", "equal": "are"}
@@ -20,14 +24,36 @@ def _listed(values: tuple[object, ...]) -> str:
     return ", ".join(str(value) for value in values[:8]) + more
 
 
+class OwnScan(Apart):
+    """Evaluated by `headrace.steps.great_expectations.evaluating`."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def evaluate(table: object, checks: Sequence[Check]) -> Sequence[Seen]:
+        """Say of each check what it finds."""
+        from headrace.steps.great_expectations.evaluating import ROW, Wanted, evaluate
+
+        seen = []
+        for found in evaluate(table, checks, Wanted(None)):
+            if found.error is not None:
+                raise found.error
+            seen.append(Seen(found.success, found.observed, () if found.rows is None else found.rows[ROW].to_list()))
+        return seen
+
+
 # --- rows among the others ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WindowCheck(Check):
+class WindowCheck(OwnScan, Check):
     """A check of a row among the others that are looked at."""
 
     ignore: Ignore = "any"
+
+    def is_looked_at(self, values: Mapping[str, nw.Expr]) -> nw.Expr | None:
+        """Say which rows aren't passed over."""
+        return looked_at(values, self.columns, self.ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ class WithinDeviations(WindowCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class DistinctValues(WholeCheck):
+class DistinctValues(OwnScan, WholeCheck):
     """The column's distinct values are among those listed, contain them, or are just these."""
 
     column: str
@@ -125,7 +151,7 @@ class DistinctValues(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class MostCommon(WholeCheck):
+class MostCommon(OwnScan, WholeCheck):
     """The most common value is one of those listed; with ``ties_okay`` one of several that are as common."""
 
     column: str
@@ -144,7 +170,7 @@ class MostCommon(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class Quantiles(WholeCheck):
+class Quantiles(OwnScan, WholeCheck):
     """Each quantile lies between its bounds, both included."""
 
     column: str
@@ -177,7 +203,7 @@ class Quantiles(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class ThereShare(WholeCheck):
+class ThereShare(OwnScan, WholeCheck):
     """The share of rows that have a value lies between two bounds."""
 
     column: str
@@ -202,7 +228,7 @@ class ThereShare(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class HasColumn(WholeCheck):
+class HasColumn(OwnScan, WholeCheck):
     """The table has a column of that name, at a place counted from 0 where one is given."""
 
     name: str
@@ -215,7 +241,7 @@ class HasColumn(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnCount(WholeCheck):
+class ColumnCount(OwnScan, WholeCheck):
     """The number of columns lies between two bounds."""
 
     at_least: int | None = None
@@ -229,7 +255,7 @@ class ColumnCount(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnSet(WholeCheck):
+class ColumnSet(OwnScan, WholeCheck):
     """The table has these columns; with ``exact`` no others, with ``ordered`` in this order and no others."""
 
     names: tuple[str, ...]
@@ -244,7 +270,7 @@ class ColumnSet(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class CountOfRows(WholeCheck):
+class CountOfRows(OwnScan, WholeCheck):
     """The number of rows looked at lies between two bounds."""
 
     at_least: float | None = None
@@ -260,7 +286,7 @@ class CountOfRows(WholeCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class StatisticBetween(WholeCheck):
+class StatisticBetween(OwnScan, WholeCheck):
     """A statistic of a column lies between two bounds: min, max, mean, median, std, sum, n_distinct, share_distinct."""
 
     column: str

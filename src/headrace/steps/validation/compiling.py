@@ -23,6 +23,7 @@ from headrace.steps.checks import (
     RowCheck,
     SameDistribution,
 )
+from headrace.steps.checks.base import Values
 from headrace.steps.checks.rows import KeyCheck
 from headrace.steps.checks.values import raw
 from headrace.steps.kinds import Kind, kind_of
@@ -100,7 +101,7 @@ def compiled(frame: Lazy, checks: Sequence[Check], strays: Mapping[int, Any]) ->
     if any(isinstance(check, KeyCheck) and not check.columns for check in checks):
         seen |= set(schema)
     values, prepared = _values(schema, kinds, seen)
-    maker = _Maker(values, schema)
+    maker = _Maker(Values(values, {name: kinds.get(name) or kind_of(schema[name]) for name in schema}), schema)
     for number, check in enumerate(checks):
         maker.add(number, check, is_stray=number in strays)
     scan = None
@@ -157,9 +158,9 @@ def _changes(dtype: nw.dtypes.DType, kind: Kind | None) -> bool:
 class _Maker:
     """Makes the scan's columns, check by check."""
 
-    def __init__(self, values: Mapping[str, nw.Expr], schema: Mapping[str, nw.dtypes.DType]) -> None:
+    def __init__(self, values: Values, schema: Mapping[str, nw.dtypes.DType]) -> None:
         self.columns = Columns()
-        self._values = dict(values)
+        self._values = values
         self._schema = schema
         self.bad: dict[int, str] = {}
         self.passed_over: dict[int, str] = {}
@@ -217,7 +218,7 @@ class _Maker:
 
         if not check.columns or isinstance(check, NotMissing | MissingShare | HasType):
             return None, None
-        if isinstance(check, IsKind | Expression):
+        if type(check).is_looked_at is not Check.is_looked_at:
             looked = check.is_looked_at(self._values)
             return number, None if looked is None else ~looked
         missing = [self._values[name].is_null() for name in check.columns]

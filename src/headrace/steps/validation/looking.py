@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace.core.errors import DataError, near_miss
 from headrace.formats.table import Table
 from headrace.formats.table_rows import PickedRows
 from headrace.steps.checks import Check, Finding, ForeignKey, NoDuplicates, Unique, WholeCheck
+from headrace.steps.checks.base import Apart, Seen
 from headrace.steps.kinds import kind_of
 from headrace.steps.parsing import plain_value
 from headrace.steps.rooms import is_repeated
@@ -108,7 +109,11 @@ def look(table: object, checks: Sequence[Check], tables: Mapping[str, object] | 
             found.marks[number] = _repeats(handle, suite, found, number)
         elif isinstance(check, ForeignKey):
             found.marks.setdefault(number, Marks(found.n_rows))
-    facts = Facts(suite, found)
+    apart = _apart(handle, checks)
+    for number, seen in apart.items():
+        if not isinstance(checks[number], WholeCheck):
+            found.marks[number] = Marks.of(_at(seen.rows, found.n_rows))
+    facts = Facts(suite, found, apart)
     examples = _examples(handle, suite, found)
     findings = tuple(
         whole_finding(number, check, facts)
@@ -117,6 +122,23 @@ def look(table: object, checks: Sequence[Check], tables: Mapping[str, object] | 
         for number, check in enumerate(checks)
     )
     return Looked(handle, suite, found, findings)
+
+
+def _apart(table: Table, checks: Sequence[Check]) -> dict[int, Seen]:
+    """Evaluate the checks that take a scan of their own."""
+    numbers = [number for number, check in enumerate(checks) if isinstance(check, Apart)]
+    if not numbers:
+        return {}
+    evaluate = cast("Apart", checks[numbers[0]]).evaluate
+    return dict(zip(numbers, evaluate(table, [checks[number] for number in numbers]), strict=True))
+
+
+def _at(rows: Sequence[int], n_rows: int) -> Array:
+    import numpy as np
+
+    marked = np.zeros(n_rows, bool)
+    marked[np.asarray(rows, np.int64)] = True
+    return marked
 
 
 def _strays(frame: Lazy, checks: Sequence[Check], tables: Mapping[str, object]) -> dict[int, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from headrace.steps.checks import (
     RowCount,
     SameDistribution,
 )
-from headrace.steps.checks.base import span
+from headrace.steps.checks.base import Seen, span
 from headrace.steps.kinds import KINDS, kind_of
 from headrace.steps.tables import collect
 from headrace.steps.validation.compiling import Suite
@@ -39,6 +39,8 @@ class Facts:
 
     suite: Suite
     found: Folded
+    apart: Mapping[int, Seen] = field(default_factory=dict)
+    """What the checks found that are evaluated apart."""
 
     def n_present(self, number: int) -> int:
         """How many rows a check looks at."""
@@ -68,7 +70,7 @@ class Told:
 
 def whole_finding(number: int, check: Check, facts: Facts) -> Finding:
     """Say what a check of the whole table found."""
-    told = _TELLERS[type(check)](number, check, facts)
+    told = _TELLERS.get(type(check), _seen_apart)(number, check, facts)
     return Finding(
         check.rule,
         type(check).__name__,
@@ -82,6 +84,12 @@ def whole_finding(number: int, check: Check, facts: Facts) -> Finding:
         value=told.value,
         passed=told.holds,
     )
+
+
+def _seen_apart(number: int, check: Check, facts: Facts) -> Told:
+    seen = facts.apart[number]
+    value = float(seen.observed) if isinstance(seen.observed, int | float) else None
+    return Told(str(seen.observed), check.says, value, seen.success)
 
 
 def _missing_share(number: int, check: MissingShare, facts: Facts) -> Told:
