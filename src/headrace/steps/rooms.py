@@ -48,9 +48,11 @@ def with_row_number(frame: Lazy, name: str) -> Lazy:
 
     native: Any = frame.to_native()
     if isinstance(native, pl.LazyFrame):
-        return nw.from_native(native.with_row_index(name).with_columns(_int64(name)))
-    # DuckDB keeps the order in which rows were read.
-    return nw.from_native(native.project(f'*, row_number() OVER () - 1 AS "{name}"'))
+        numbered: Any = native.with_row_index(name).with_columns(_int64(name))
+    else:
+        # DuckDB keeps the order in which rows were read.
+        numbered = native.project(f'*, row_number() OVER () - 1 AS "{name}"')
+    return cast("Lazy", nw.from_native(numbered))
 
 
 def batches(frame: Lazy) -> Iterator[nw.DataFrame[Any]]:
