@@ -1,8 +1,8 @@
 """Ready-made ML steps, behind stable signatures.
 
 ``ingest → validate → preprocess → features → split → train → evaluate → gate → register → package → publish``:
-each is a step, and in a plain call a function. So are ``profile`` and ``drift``, which only look at tables.
-Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
+each is a step, and in a plain call a function. So are ``profile``, ``drift`` and ``find_leaks``, which
+only look at tables. Checks are in `headrace.steps.checks`, rules in `headrace.steps.rules`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from headrace.steps.drifting import Drift, Limits, drift
 from headrace.steps.evaluation import Evaluation, evaluate
 from headrace.steps.gating import Champion, Fairness, Threshold, Verdict, gate
 from headrace.steps.ingestion import ingest
+from headrace.steps.leaks import Leak, LeakLimits, Leaks, find_leaks
 from headrace.steps.model import Model, ModelCard
 from headrace.steps.packaging import package
 from headrace.steps.preprocessing import features, preprocess
@@ -31,6 +32,9 @@ __all__ = [
     "Drift",
     "Evaluation",
     "Fairness",
+    "Leak",
+    "LeakLimits",
+    "Leaks",
     "Limits",
     "Model",
     "ModelCard",
@@ -45,6 +49,7 @@ __all__ = [
     "drift",
     "evaluate",
     "features",
+    "find_leaks",
     "gate",
     "ingest",
     "package",

@@ -18,7 +18,7 @@ MOST_VALUES = 1000
 """Up to so many distinct values all are counted; past it, so many frequent ones are kept."""
 LONGEST_TEXT = 128
 """Longer texts, in bytes, aren't kept as values."""
-SLOT_BITS = 16
+SLOT_BITS = 14
 RARE = 2048
 """In a block, values of fewer rows than one in so many aren't looked at once there are many values."""
 
@@ -83,33 +83,35 @@ def tally(hashes: Array, counter: ValueCounter, take: Callable[[Array], Sequence
         return np.empty(0, np.int64), np.empty(0, np.int64)
     slots = (hashes >> np.uint64(64 - SLOT_BITS)).astype(np.int64)
     sizes = np.bincount(slots, minlength=1 << SLOT_BITS)
-    few = _few(hashes, slots, sizes)
-    if few is not None:
-        rows, counts = few
-        counter.add(take(rows), counts.tolist())
-        return few
+    if np.count_nonzero(sizes) <= MOST_VALUES:
+        rows, counts = _distinct(hashes, slots)
+        if len(rows) <= MOST_VALUES:
+            counter.add(take(rows), counts.tolist())
+            return rows, counts
     least = max(2, len(hashes) // RARE)
-    rows = np.flatnonzero((sizes >= least)[slots])
-    _, first, counts = np.unique(hashes[rows], return_index=True, return_counts=True)
+    crowded = np.flatnonzero((sizes >= least)[slots])
+    rows, counts = _distinct(hashes[crowded], slots[crowded])
     is_kept = counts >= least
     counter.leave_out(least - 1)
-    counter.add(take(rows[first[is_kept]]), counts[is_kept].tolist())
+    counter.add(take(crowded[rows[is_kept]]), counts[is_kept].tolist())
     return None
 
 
-def _few(hashes: Array, slots: Array, sizes: Array) -> tuple[Array, Array] | None:
-    """Find the distinct hashes by their first bits, and sort only where two of them fall together."""
+def _distinct(hashes: Array, slots: Array) -> tuple[Array, Array]:
+    """Give a row of each distinct hash, and how many rows have it. Only hashes that share a slot are sorted."""
     import numpy as np
 
-    used = np.flatnonzero(sizes)
-    if len(used) > MOST_VALUES:
-        return None
-    row_of = np.zeros(len(sizes), np.int64)
+    row_of = np.full(1 << SLOT_BITS, -1, np.int64)
     row_of[slots] = np.arange(len(slots))
-    if np.array_equal(hashes[row_of[slots]], hashes):
-        return row_of[used], sizes[used]
-    found, first, counts = np.unique(hashes, return_index=True, return_counts=True)
-    return None if len(found) > MOST_VALUES else (first, counts)
+    is_shown = hashes == hashes[row_of[slots]]
+    if is_shown.all():
+        used = np.flatnonzero(row_of >= 0)
+        return row_of[used], np.bincount(slots, minlength=len(row_of))[used]
+    counts = np.bincount(slots[is_shown], minlength=len(row_of))
+    used = np.flatnonzero(counts)
+    others = np.flatnonzero(~is_shown)
+    _, first, counts_of_others = np.unique(hashes[others], return_index=True, return_counts=True)
+    return np.append(row_of[used], others[first]), np.append(counts[used], counts_of_others)
 
 
 def values_to_plain(values: Values) -> dict[str, Any]:

@@ -65,12 +65,19 @@ def _take_word(hashes: Array, words: Array, starts: Array, lengths: Array, at: i
     """Take the word at a place into the hashes of those texts that reach so far."""
     import numpy as np
 
-    left = lengths - at
-    is_all = bool(left.min() > 0)
-    rows = slice(None) if is_all else np.flatnonzero(left > 0)
-    taken = words[starts[rows] + at] & _masks()[np.minimum(left[rows], WORD)]
-    mixed = (hashes[rows] ^ taken) * np.uint64(0xBF58476D1CE4E5B9)
-    hashes[rows] = mixed ^ (mixed >> np.uint64(29))
+    if int(lengths.min()) <= at:
+        rows = np.flatnonzero(lengths > at)
+        part = hashes[rows]
+        _take_word(part, words, starts[rows], lengths[rows], at)
+        hashes[rows] = part
+        return
+    taken = words[starts + at]
+    if int(lengths.min()) < at + WORD:
+        taken &= _masks()[np.minimum(lengths - at, WORD)]
+    hashes ^= taken
+    hashes *= np.uint64(0xBF58476D1CE4E5B9)
+    np.right_shift(hashes, np.uint64(29), out=taken)
+    hashes ^= taken
 
 
 def _masks() -> Array:
