@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from headrace.core.errors import DataError
 from headrace.steps import ingest
-from headrace.steps.reading import separated
+from headrace.steps.reading import blocks
 
 
 def put(folder: Path, text: str | bytes, name: str = "x.csv") -> Path:
@@ -85,9 +85,9 @@ def test_one_value_far_down_decides(tmp_path: Path) -> None:
 
 
 def test_kinds_do_not_depend_on_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = put(tmp_path, "id,v\n" + "".join(f"{i},{i / 4}\n" for i in range(5_000)))
+    path = put(tmp_path, "id,v\n" + "".join(f"{i},{i / 4}\n" for i in range(1_000)))
     whole = ingest(path).polars().collect()
-    monkeypatch.setattr(separated, "BATCH_BYTES", 1_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1_000)
     assert ingest(path).polars().collect().equals(whole)
 
 
@@ -130,10 +130,9 @@ def test_another_encoding(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b\n1,2\n1,2,3\n", "Line 3 of 'x.csv' has 3 fields, but the header has 2 "),
-        ("a,b\n1,2\n1\n4,5\n7\n", "Line 3 of 'x.csv' has 1 fields, but the header has 2; .* are in lines 3, 5 "),
+        ("a,b\n1,2\n1\n4,5\n7\n", "Line 3 of 'x.csv' has 1 fields, but the header has 2; bad rows are in lines 3, 5 "),
         ('a,b\n"x\ny",2\n1\n', "Line 4 of 'x.csv' has 1 fields"),
         ("a,b\n" + "1\n" * 9, "in lines 2, 3, 4, 5, 6 and 4 more"),
-        ('a,b\n"1,2\n3,4\n', "Line 2 of 'x.csv' has 1 fields"),
     ],
 )
 def test_ragged_lines_are_named(tmp_path: Path, text: str, message: str) -> None:
@@ -161,10 +160,10 @@ def test_declared_kinds(tmp_path: Path) -> None:
     assert kinds(path, types={"zip": "integer", "n": "number"}) == {"zip": pl.Int64, "n": pl.Float64}
     bad = put(tmp_path, "n\n1\nx\n2\ny\n", "bad.csv")
     with pytest.raises(
-        DataError, match=r"2 values of column 'n' aren't integer, as declared: 'x' \(row 2\), 'y' \(row 4\)"
+        DataError, match=r"Line 3 of 'bad.csv' has 'x' in 'n' isn't integer, as declared; bad rows are in lines 3, 5 "
     ):
         rows(bad, types={"n": "integer"})
-    with pytest.raises(DataError, match=r"1 values of column 'row' aren't integer, as declared: 'x' \(row 1\)"):
+    with pytest.raises(DataError, match=r"Line 2 of 'x.csv' has 'x' in 'row' isn't integer, as declared"):
         rows(put(tmp_path, "row\nx\n2\n"), types={"row": "integer"})
     with pytest.raises(DataError, match=r"types= names column 'm', which the table doesn't have.\nHint: there are 'n'"):
         rows(bad, types={"m": "integer"})
@@ -196,7 +195,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
 def test_json_lines(tmp_path: Path) -> None:
     path = put(tmp_path, '{"a": 1, "s": " x"}\n{"a": 2.5, "s": null}\n', "x.jsonl")
     assert rows(path) == [{"a": 1.0, "s": "x"}, {"a": 2.5, "s": None}]
-    with pytest.raises(DataError, match=r"'y.jsonl' can't be read as jsonl"):
+    with pytest.raises(DataError, match=r"Line 2 of 'y.jsonl' isn't JSON: Expecting value"):
         rows(put(tmp_path, '{"a": 1}\n{"a": \n', "y.jsonl"))
 
 

@@ -6,7 +6,7 @@ stamp was taken could be modified again within the clock's resolution and keep s
 """
 
 # Paths are plain strings here: building a Path for each file of a project takes milliseconds.
-# ruff: noqa: PTH100, PTH112, PTH116, PTH123
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH123
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+
+from headrace.core.globs import fixed_part, matching
 
 RACY_WINDOW_NS = 2_000_000_000
 """Two seconds: the coarsest file times in use (FAT); kernels tick in milliseconds."""
@@ -88,6 +90,17 @@ class Stamps:
     def digest_path(self, path: Path | str) -> str:
         """Give the digest of a file or of a folder's tree."""
         return self.digest_tree(path) if os.path.isdir(path) else self.digest_file(path)
+
+    def digest_matching(self, pattern: Path | str) -> str | None:
+        """Give one digest over all files and folders that a pattern names: their paths and contents; None for none."""
+        top = fixed_part(pattern)
+        found = []
+        for path in matching(pattern):
+            is_there = os.path.exists(path)  # a link to nothing isn't
+            found.append([Path(os.path.relpath(path, top)).as_posix(), self.digest_path(path) if is_there else ""])
+        if not found:
+            return None
+        return hashlib.sha256(json.dumps(found, separators=(",", ":")).encode()).hexdigest()
 
     def save(self) -> None:
         """Write what was learned to the cache file, beside what other processes wrote. Does nothing where it can't."""

@@ -18,6 +18,7 @@ from headrace.core import errors
 from headrace.core.caches import cache_root
 from headrace.core.errors import HeadraceError, ProjectError
 from headrace.core.forms import TAG
+from headrace.core.globs import is_pattern
 from headrace.core.names import find_named
 from headrace.core.plan import Plan
 from headrace.core.values import Json, canonical, decode, encode, names_in
@@ -65,11 +66,11 @@ class Workshop:
 
 
 def path_digest(path: Path, stamps: Stamps) -> str | None:
-    """What a file or a folder holds, as one digest; None when it is not there."""
+    """What a file or a folder holds, or all that a pattern names, as one digest; None when nothing is there."""
     try:
         return stamps.digest_path(path)
     except FileNotFoundError:
-        return None
+        return stamps.digest_matching(path) if is_pattern(path) else None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from headrace.steps.drifting import Drift, Limits, drift
 from headrace.steps.evaluation import Evaluation, evaluate
 from headrace.steps.gating import Champion, Fairness, Threshold, Verdict, gate
-from headrace.steps.ingestion import ingest
+from headrace.steps.ingestion import Ingested, ingest, ingest_rows
 from headrace.steps.leaks import Leak, LeakLimits, Leaks, find_leaks
 from headrace.steps.model import Model, ModelCard
 from headrace.steps.packaging import package
@@ -32,6 +32,7 @@ __all__ = [
     "Drift",
     "Evaluation",
     "Fairness",
+    "Ingested",
     "Leak",
     "LeakLimits",
     "Leaks",
@@ -52,6 +53,7 @@ __all__ = [
     "find_leaks",
     "gate",
     "ingest",
+    "ingest_rows",
     "package",
     "preprocess",
     "profile",

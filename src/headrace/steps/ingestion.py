@@ -1,25 +1,28 @@
-"""Ingest: a file of rows becomes a typed table."""
+"""Ingest: files of rows become one typed table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from headrace.core.errors import DataError
 from headrace.core.step import step
 from headrace.formats.table import Table
-from headrace.steps.kinds import Kind, check_kind, polars_type
-from headrace.steps.reading.inference import converted, infer
-from headrace.steps.reading.separated import SeparatedText, open_separated
-from headrace.steps.reading.sniffing import FileKind, Sniffed, sniff
-from headrace.steps.tables import need_columns
+from headrace.steps.kinds import Kind
+from headrace.steps.reading.options import MISSING, ReadOptions
+from headrace.steps.reading.rows import Rows, open_rows, read_table
+from headrace.steps.reading.sniffing import FileKind
 
-if TYPE_CHECKING:
-    import polars as pl
 
-MISSING = ("NA", "NaN", "null")
-"""How a missing value is spelled unless said otherwise; an empty one is always missing."""
+class Ingested(NamedTuple):
+    """What `ingest_rows` gives."""
+
+    table: Table
+    """The rows that could be read, typed, in their order."""
+    quarantine: Table
+    """The others, in their order: ``file``, ``line`` (from 1; the row's number where there are no lines), ``raw`` (the
+    line's text, at most 64 KiB) and ``reason``."""
 
 
 @step
@@ -33,22 +36,29 @@ def ingest(
     columns: Sequence[str] | None = None,
     encoding: str = "utf-8",
 ) -> Table:
-    """Read a file of rows, in its order, into a typed table.
+    """Read files of rows, in their order, into one typed table.
 
-    CSV and TSV (also gzipped), Parquet and JSON lines are told apart by their bytes, and the file's name must not
-    contradict them. Text is stripped of blanks around it. The columns' kinds are inferred on all rows, never on a
-    sample: the first of integer, number, boolean, date and datetime (both ISO 8601) that every value can be read
-    as; else text. Numbers with leading zeros ("00501") and whole ones of 16 digits or more are identifiers, so
-    text. A column without any value is text. Infinite numbers stay infinite; NaN is missing.
+    CSV and TSV, JSON lines (each also within gzip or zstd), Parquet and Arrow are told apart by their bytes, and the
+    file's name must not contradict them. Text is stripped of blanks around it. The columns' kinds are inferred on all
+    rows, never on a sample: the first of integer, number, boolean, date and datetime (both ISO 8601) that every value
+    can be read as; else text. Numbers with leading zeros ("00501") and whole ones of 16 digits or more are
+    identifiers, so text. A column without any value is text. Infinite numbers stay infinite; NaN is missing. Parquet,
+    Arrow and JSON say themselves what they hold.
 
-    A table that is larger than memory is read in batches.
+    A folder stands for all files below it, and a pattern for those that it names, in the order of their paths; hidden
+    ones and those that begin with an underscore are left out. They have the same columns. Folders named as in
+    ``year=2024`` give a column. In a pipeline, the step is executed again when a file comes, goes or changes.
+
+    Files that are larger than memory are read in blocks. A table in memory (Polars, pandas, pyarrow, DuckDB) is taken
+    as a Parquet file is.
 
     Parameters
     ----------
     source
-        The file.
+        The file, the folder, or a pattern such as ``data/*.csv`` (``*``, ``?``, ``[a-z]``; ``**`` for any folders).
     kind
-        What it is, where its name has no or the wrong suffix: ``"csv"``, ``"tsv"``, ``"parquet"``, ``"jsonl"``.
+        What it is, where its name has no or the wrong suffix: ``"csv"``, ``"tsv"``, ``"parquet"``, ``"jsonl"``,
+        ``"arrow"``.
     missing
         How missing values are spelled, after stripping. An empty value is always missing.
     types
@@ -63,9 +73,16 @@ def ingest(
     Raises
     ------
     DataError
-        The file is missing (its nearest neighbour is named), empty, a header without rows, not what its name says,
-        or damaged; a line has too many or too few fields (its number is given); bytes aren't in the encoding; a
-        column's name stands twice; a value isn't of the declared kind; a declared column isn't there.
+        A file is missing (its nearest neighbour is named), empty, a header without rows, not what its name says,
+        or damaged; a line has too many or too few fields, isn't in the encoding, opens a quotation mark and doesn't
+        close it, or is longer than 16 MB (its number is given); a column's name stands twice; a value isn't of the
+        declared kind; a declared column isn't there; one file has other columns than the first.
+    TransientError
+        A file changes while it is read.
+
+    See Also
+    --------
+    ingest_rows : sets rows aside that can't be read, instead of failing.
 
     Examples
     --------
@@ -76,77 +93,81 @@ def ingest(
     ...     ingest(path, missing=["?"]).polars().collect().to_dicts()
     [{'name': 'Ada', 'age': 36, 'zip': '00501'}, {'name': 'Bob', 'age': None, 'zip': '10001'}]
     """
-    declared = {name: check_kind(given, column=name) for name, given in (types or {}).items()}
-    sniffed = sniff(source, declared=kind)
-    if sniffed.kind in ("csv", "tsv"):
-        text = open_separated(sniffed, separator=separator, columns=columns, encoding=encoding, missing=missing)
-        return Table.of(_typed(text, declared))
-    return Table.of(_structured(sniffed, declared, missing))
+    options = ReadOptions.checked(
+        kind=kind, missing=missing, types=types, separator=separator, columns=columns, encoding=encoding
+    )
+    return _read(source, options).table
 
 
-def _typed(text: SeparatedText, declared: Mapping[str, Kind]) -> pl.LazyFrame:
-    """Infer the kinds in one pass, and give a lazy frame that reads and converts in another."""
-    from polars.io.plugins import register_io_source
+@step
+def ingest_rows(
+    source: Path,
+    *,
+    max_bad_rows: float = 0,
+    kind: FileKind | None = None,
+    missing: Sequence[str] = MISSING,
+    types: Mapping[str, Kind] | None = None,
+    separator: str | None = None,
+    columns: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+) -> Ingested:
+    """Read files of rows as `ingest` does, and set rows aside that can't be read, up to a limit.
 
-    need_columns(declared, text.columns, what="types= names")
-    if text.is_header_alone:
-        raise _no_rows(text.file)
-    inference = infer(text.batches(), text.columns, declared)
-    if inference.n_rows == 0:
-        raise _no_rows(text.file)
-    kinds = inference.kinds()
+    Set aside is a line that has too many or too few fields, isn't in the encoding, has a NUL byte, opens a quotation
+    mark that isn't closed, is longer than 16 MB or is no JSON object, and a row with a value that isn't of the kind
+    that ``types`` declares. Where a row over several lines is bad, its first line is set aside, and reading goes on
+    behind that.
 
-    def read(
-        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        for batch in text.batches(with_columns):
-            frame = batch.select(converted(name, kinds[name]) for name in batch.columns)
-            frame = frame if predicate is None else frame.filter(predicate)
-            frame = frame if n_rows is None else frame.head(n_rows)
-            n_rows = None if n_rows is None else n_rows - len(frame)
-            yield frame
-            if n_rows == 0:
-                return
+    Rows in are rows of the table plus rows set aside, always: the step counts them apart, and fails where they differ.
 
-    schema: Any = {name: polars_type(kinds[name]) for name in text.columns}
-    return register_io_source(read, schema=schema, validate_schema=True)
+    Parameters
+    ----------
+    max_bad_rows
+        How many rows may be set aside: a count (``100``), or, below 1, a share of all rows (``0.001``). Where more are,
+        something is wrong with the file rather than with rows, and the step fails.
+
+    The others are those of `ingest`.
+
+    Raises
+    ------
+    DataError
+        More rows than ``max_bad_rows`` can't be read (the first ones are named), or none can; and as in `ingest` for
+        what is wrong with a file as a whole.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "people.csv")
+    ...     _ = path.write_text("name,age\\nAda,36\\nBob,20,?\\nEve,x\\n")
+    ...     table, quarantine = ingest_rows(path, types={"age": "integer"}, max_bad_rows=2)
+    >>> table.polars().collect().rows()
+    [('Ada', 36)]
+    >>> quarantine.polars().collect().rows()  # doctest: +NORMALIZE_WHITESPACE
+    [('people.csv', 3, 'Bob,20,?', 'has 3 fields, but the header has 2'),
+     ('people.csv', 4, 'Eve,x', "has 'x' in 'age' isn't integer, as declared")]
+    """
+    options = ReadOptions.checked(
+        kind=kind,
+        missing=missing,
+        types=types,
+        separator=separator,
+        columns=columns,
+        encoding=encoding,
+        max_bad_rows=max_bad_rows,
+    )
+    rows = _read(source, options)
+    return Ingested(rows.table, rows.quarantine)
 
 
-def _structured(file: Sniffed, declared: Mapping[str, Kind], missing: Sequence[str]) -> pl.LazyFrame:
-    """Open Parquet or JSON lines: types are the file's own; text is stripped and missing as in separated text."""
-    import polars as pl
+def _read(source: Any, options: ReadOptions) -> Rows:
+    from headrace.formats.table_sources import is_table_value
 
-    frame = _scan(file)
-    try:
-        schema = frame.collect_schema()
-        n_rows = frame.select(pl.len()).collect(engine="streaming").item()
-    except (pl.exceptions.PolarsError, OSError) as error:
+    if isinstance(source, Table) or is_table_value(source):
+        return read_table(Table.of(source), options)
+    if not isinstance(source, str | Path):
         raise DataError(
-            f"{file.path.name!r} can't be read as {file.kind}: {str(error).splitlines()[0]} ({file.path})",
-            hint="it is damaged or cut short: fetch it again",
-        ) from error
-    if n_rows == 0:
-        raise _no_rows(file)
-    need_columns(declared, schema, what="types= names")
-    spellings = list(dict.fromkeys(spelling.strip() for spelling in ("", *missing)))
-    texts = [name for name, dtype in schema.items() if dtype == pl.String]
-    stripped = {name: pl.col(name).str.strip_chars() for name in texts}
-    frame = frame.with_columns(
-        pl.when(~text.is_in(spellings)).then(text).alias(name) for name, text in stripped.items()
-    )
-    return frame.with_columns(
-        converted(name, kind) if name in texts else pl.col(name).cast(polars_type(kind))
-        for name, kind in declared.items()
-    )
-
-
-def _scan(file: Sniffed) -> pl.LazyFrame:
-    import polars as pl
-
-    if file.kind == "parquet":
-        return pl.scan_parquet(file.path)
-    return pl.scan_ndjson(file.path, infer_schema_length=None)
-
-
-def _no_rows(file: Sniffed) -> DataError:
-    return DataError(f"{file.path.name!r} has a header but no rows ({file.path})", hint="was it cut short?")
+            f"A file is read, but got {source!r} ({type(source).__name__})",
+            hint="give a path, or a table of any library",
+        )
+    return open_rows(Path(source), options)

@@ -153,7 +153,7 @@ def _column_parts(found: Proposal) -> dict[str, str]:
         positive = f'POSITIVE = {text_literal(found.positive)}\n"""The label whose chance a model gives."""\n'
     missing = ""
     if found.table.missing:
-        from headrace.steps.ingestion import MISSING
+        from headrace.steps.reading.options import MISSING
 
         spelled = literal((*MISSING, *found.table.missing))
         missing = f'\nMISSING = {spelled}\n"""How a missing value is spelled; an empty one is always missing."""\n'

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError
-from headrace.steps.ingestion import MISSING, ingest
+from headrace.steps.ingestion import ingest
 from headrace.steps.kinds import Kind
 from headrace.steps.parsing import as_kind
 from headrace.steps.reading.encodings import find_encoding
+from headrace.steps.reading.options import MISSING
 from headrace.steps.reading.sniffing import FileKind, sniff
 from headrace.steps.tables import scan
 from headrace.steps.targets import kind_of_series

@@ -1,27 +1,49 @@
-"""Separated text (CSV, TSV), read in batches: every value as text, stripped, missing where it is spelled so."""
+"""Separated text (CSV, TSV): every value as text, stripped, missing where it is spelled so; and what can't be read."""
 
 from __future__ import annotations
 
-import csv
-import io
-import re
+import codecs
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError
-from headrace.steps.reading.sniffing import HEAD_BYTES, Sniffed, open_bytes
+from headrace.steps.reading.bad_rows import BadRow
+from headrace.steps.reading.blocks import (
+    QUOTE,
+    ROW_BYTES,
+    Block,
+    Readable,
+    Row,
+    cut,
+    n_lines,
+    n_rows_of,
+    split_row,
+    walk,
+)
+from headrace.steps.reading.files import Member
+from headrace.steps.reading.options import ReadOptions
+from headrace.steps.reading.sniffing import Sniffed, damaged, has_wide_units, open_bytes
 
 if TYPE_CHECKING:
     import polars as pl
 
-BATCH_BYTES = 4 << 20
 SEPARATORS = (",", "\t", ";", "|")
 N_SHOWN = 5
+N_HEADER_LINES = 100
+BOM = b"\xef\xbb\xbf"
 
-_RAGGED = re.compile(r"Row #(?P<row>\d+): Expected \d+ columns, got \d+")
-_UNDECODABLE = re.compile(r"In CSV column #(?P<column>\d+):.*invalid UTF8", re.DOTALL)
+
+@dataclass(frozen=True, slots=True)
+class TextRows:
+    """The rows of a block, as text, and where they are."""
+
+    frame: pl.DataFrame
+    block: Block
+    bad: list[BadRow]
+    places: tuple[Row, ...] | None = None
+    """Where the rows are in the block; None where they are all of its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +51,7 @@ class SeparatedText:
     """A file of separated text, and how it is to be read."""
 
     file: Sniffed
+    label: str
     separator: str
     columns: tuple[str, ...]
     has_header: bool
@@ -36,56 +59,75 @@ class SeparatedText:
     missing: tuple[str, ...]
 
     @property
-    def is_header_alone(self) -> bool:
-        """Whether there is nothing after the header, seen in a file that is read whole already."""
-        if len(self.file.head) >= HEAD_BYTES or not self.has_header:
-            return False
-        text = self.file.head.decode(self.encoding, errors="replace").removeprefix("\ufeff")
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.separator)
-        return sum(1 for row in rows if row) < 2
+    def mark(self) -> bytes:
+        """The separator as a byte."""
+        return self.separator.encode()
 
-    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
-        """Read the rows in order, in batches of a few megabytes, every column as text.
+    def blocks(self) -> Iterator[Block]:
+        """Cut the file, its header left out, into blocks of whole rows."""
+        with open_bytes(self.file) as file:
+            blocks = cut(stream_of(file, self.encoding), separator=self.mark)
+            for block in blocks:
+                if not self.has_header:
+                    yield block
+                elif (header := _first_row(block, self.mark)) is not None:
+                    if rest := block.data[header.end :]:
+                        yield Block(rest, block.first_line + n_lines(block.data, header.end))
+                    yield from blocks
 
-        Blanks around values are stripped; what is then spelled as missing is null. Lines without anything are
-        left out. ``columns`` picks some.
+    def parse(self, block: Block) -> TextRows:
+        """Read a block's rows; those that can't be read are given apart.
 
-        Raises DataError for a ragged line, undecodable bytes, an open quotation mark, or a file cut short.
+        Rows out and bad rows are all rows of the block, counted by its line ends.
         """
         import pyarrow as pa
 
+        if block.is_overlong or block.is_open:
+            return TextRows(self._frame(b""), block, [self._unending(block)])
         try:
-            yield from self._read(columns)
-        except pa.ArrowInvalid as error:
-            raise self._explain(str(error)) from error
-        except (EOFError, OSError, UnicodeDecodeError) as error:
-            raise self._explain(str(error)) from error
+            if b"\0" in block.data:
+                return self._mended(block)
+            frame = self._frame(self._utf8(block.data))
+        except (UnicodeDecodeError, pa.ArrowInvalid):
+            return self._mended(block)
+        if len(frame) != n_rows_of(block.data, self.mark):
+            return self._mended(block)
+        return TextRows(frame, block, [])
 
-    def _read(self, columns: Sequence[str] | None) -> Iterator[pl.DataFrame]:
+    def places(self, rows: TextRows) -> tuple[Row, ...]:
+        """Say where the rows are."""
+        return rows.places or tuple(walk(rows.block.data, self.mark, rows.block.first_line))
+
+    def bad_row(self, block: Block, place: Row, reason: str, hint: str) -> BadRow:
+        """Set a row of a block aside."""
+        raw = block.data[place.start : place.end]
+        return BadRow(self.file.path, self.label, place.line, raw, reason, hint, self._text_encoding)
+
+    @property
+    def _text_encoding(self) -> str:
+        """The encoding of the blocks' text."""
+        return "utf-8" if has_wide_units(self.encoding) else self.encoding
+
+    def _utf8(self, data: bytes) -> bytes:
+        return data if _is_utf8(self._text_encoding) else data.decode(self._text_encoding).encode()
+
+    def _frame(self, data: bytes) -> pl.DataFrame:
+        """Parse rows of UTF-8. Raises ArrowInvalid for a ragged one, or for what isn't UTF-8."""
         import polars as pl
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
-        with open_bytes(self.file) as file:
-            reader = arrow_csv.open_csv(
-                file,
-                read_options=arrow_csv.ReadOptions(
-                    use_threads=False,
-                    block_size=BATCH_BYTES,
-                    column_names=self.columns,
-                    skip_rows_after_names=1 if self.has_header else 0,
-                    encoding=self.encoding,
-                ),
-                parse_options=arrow_csv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types={name: pa.string() for name in self.columns},
-                    include_columns=None if columns is None else list(columns),
-                ),
-            )
-            for batch in reader:
-                frame = pl.from_arrow(batch)
-                assert isinstance(frame, pl.DataFrame)
-                yield frame.select(self._cleaned(name) for name in frame.columns)
+        if not data.strip(b"\r\n"):
+            return pl.DataFrame(schema=dict.fromkeys(self.columns, pl.String))
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(data) + 1, column_names=self.columns),
+            parse_options=arrow_csv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(column_types=dict.fromkeys(self.columns, pa.string())),
+        )
+        frame = pl.from_arrow(table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.select(self._cleaned(name) for name in frame.columns)
 
     def _cleaned(self, name: str) -> pl.Expr:
         import polars as pl
@@ -93,97 +135,165 @@ class SeparatedText:
         stripped = pl.col(name).str.strip_chars()
         return pl.when(~stripped.is_in(list(self.missing))).then(stripped).alias(name)
 
-    def _explain(self, problem: str) -> DataError:
-        name, where = self.file.path.name, str(self.file.path)
-        if undecodable := _UNDECODABLE.search(problem):
-            return self._undecodable(int(undecodable["column"]))
-        if "decode" in problem:
-            return self._undecodable(None)
-        if _RAGGED.search(problem):
-            return self._ragged()
-        if "end-of-stream" in problem or "CRC" in problem or "compressed" in problem.lower():
-            return DataError(f"{name!r} is cut short or damaged: {problem} ({where})", hint="fetch it again")
-        if "straddling" in problem:
-            return DataError(
-                f"{name!r} has a line of more than {BATCH_BYTES >> 20} MB ({where})",
-                hint="a quotation mark is probably opened and not closed",
+    def _mended(self, block: Block) -> TextRows:
+        """Read a block with bad rows: they are found one by one, the others read together."""
+        good: list[Row] = []
+        bad: list[BadRow] = []
+        data = block.data
+        for row in walk(data, self.mark, block.first_line, n_values=len(self.columns)):
+            problem = self._problem(row, data)
+            if problem is None:
+                good.append(row)
+            else:
+                bad.append(self.bad_row(block, row, *problem))
+        frame = self._frame(self._utf8(b"".join(data[row.start : row.end] for row in good)))
+        if len(frame) != len(good):
+            raise _lost_count(self.label, len(good), len(frame))
+        return TextRows(frame, block, bad, tuple(good))
+
+    def _problem(self, row: Row, data: bytes) -> tuple[str, str] | None:
+        raw = data[row.start : row.end]
+        if row.is_odd or row.is_open:
+            return (
+                "opens a quotation mark that isn't closed",
+                "a quotation mark within a value must be doubled, and the value in quotation marks",
             )
-        return DataError(f"{name!r} can't be read as separated text: {problem} ({where})")
+        if row.n_values != len(self.columns):
+            should = "the header has" if self.has_header else "there should be"
+            return (
+                f"has {row.n_values} fields, but {should} {len(self.columns)}",
+                f"a value with {self.separator!r} or a line break in it must be in quotation marks; "
+                "is the separator right?",
+            )
+        if b"\0" in raw:
+            return "has a NUL byte", "was the file cut short and filled up? Fetch it again"
+        try:
+            raw.decode(self._text_encoding)
+        except UnicodeDecodeError as error:
+            before = raw[max(0, error.start - 20) : error.start].decode(self._text_encoding, "replace")
+            return (
+                f"isn't {self.encoding}: byte {raw[error.start : error.start + 1]!r} after {before!r}",
+                "give its encoding, such as encoding='cp1252' (Windows) or 'latin-1'",
+            )
+        return None
 
-    def _ragged(self) -> DataError:
-        """Find the lines whose number of fields isn't the header's, reading again with the standard library."""
-        n_fields = len(self.columns)
-        bad: list[tuple[int, int]] = []
-        n_bad = 0
-        first_line = 1
-        with self._open_text() as text:
-            reader = csv.reader(text, delimiter=self.separator)
-            for fields in reader:
-                if fields and len(fields) != n_fields:
-                    n_bad += 1
-                    bad += [(first_line, len(fields))] if len(bad) < N_SHOWN else []
-                first_line = reader.line_num + 1
-        line, got = bad[0] if bad else (0, 0)
-        more = f"; so have lines {', '.join(str(line) for line, _ in bad)}" if n_bad > 1 else ""
-        more += f" and {n_bad - len(bad)} more" if n_bad > len(bad) else ""
-        what = "the header has" if self.has_header else "there should be"
-        return DataError(
-            f"Line {line} of {self.file.path.name!r} has {got} fields, but {what} {n_fields}{_another(more)}",
-            where=str(self.file.path),
-            hint=f"a value with {self.separator!r} or a line break in it must be in quotation marks; "
-            "is the separator right?",
+    def _unending(self, block: Block) -> BadRow:
+        place = Row(0, len(block.data), block.first_line, 0)
+        if block.is_open:
+            return self.bad_row(block, place, *self._problem(Row(0, 0, 0, 0, is_open=True), b""))  # type: ignore[misc]
+        return self.bad_row(
+            block, place, f"is longer than {ROW_BYTES >> 20} MB", "a table has line ends: is it one at all?"
         )
 
-    def _undecodable(self, column: int | None) -> DataError:
-        with open_bytes(self.file) as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    line.decode(self.encoding)
-                except UnicodeDecodeError as error:
-                    bad = line[error.start : error.start + 1]
-                    return DataError(
-                        f"Line {number} of {self.file.path.name!r} isn't {self.encoding}: byte {bad!r} "
-                        f"after {line[max(0, error.start - 20) : error.start].decode(self.encoding, 'replace')!r}",
-                        where=str(self.file.path),
-                        hint="give its encoding, such as encoding='cp1252' (Windows) or 'latin-1'",
-                    )
-        name = self.columns[column] if column is not None else None
-        return DataError(
-            f"{self.file.path.name!r} isn't {self.encoding}" + (f" (column {name!r})" if name else ""),
-            where=str(self.file.path),
-            hint="give its encoding, such as encoding='cp1252'",
-        )
 
-    def _open_text(self) -> io.TextIOWrapper:
-        return io.TextIOWrapper(open_bytes(self.file), encoding=self.encoding, errors="replace", newline="")
+def _lost_count(label: str, n_expected: int, n_found: int) -> DataError:
+    return DataError(
+        f"{n_expected} rows of {label!r} were to be read, but {n_found} were",
+        hint="this is an error of Headrace's: please report it, with the file",
+    )
 
 
-def _another(more: str) -> str:
-    return more.replace("; so have lines", "; other numbers of fields than the header's are in lines", 1)
+def _first_row(block: Block, separator: bytes) -> Row | None:
+    return next(walk(block.data, separator), None)
 
 
-def open_separated(
-    file: Sniffed,
-    *,
-    separator: str | None = None,
-    columns: Sequence[str] | None = None,
-    encoding: str = "utf-8",
-    missing: Sequence[str] = ("",),
-) -> SeparatedText:
+def _is_utf8(encoding: str) -> bool:
+    return codecs.lookup(encoding).name in ("utf-8", "utf-8-sig")
+
+
+class _Transcoded:
+    """Bytes in an encoding that can't be cut at line ends, as UTF-8."""
+
+    def __init__(self, file: Any, encoding: str) -> None:
+        self._file, self._encoding = file, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._n_read = 0
+
+    def read(self, n_bytes: int, /) -> bytes:
+        while chunk := self._file.read(n_bytes):
+            text = self._decode(chunk, final=False)
+            self._n_read += len(chunk)
+            if text:
+                return text.encode()
+        return self._decode(b"", final=True).encode()
+
+    def _decode(self, chunk: bytes, *, final: bool) -> str:
+        try:
+            return self._decoder.decode(chunk, final)
+        except UnicodeError as error:
+            raise DataError(
+                f"It isn't {self._encoding}, {error.reason if isinstance(error, UnicodeDecodeError) else error}, "
+                f"near byte {self._n_read:,}",
+                hint="give its encoding, or fetch it again",
+            ) from error
+
+
+class _WithoutMark:
+    """Bytes without a byte order mark at their beginning."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file, self._is_first = file, True
+
+    def read(self, n_bytes: int, /) -> bytes:
+        found = self._file.read(n_bytes)
+        if self._is_first:
+            self._is_first = False
+            return found.removeprefix(BOM) or (self._file.read(n_bytes) if found else b"")
+        return found
+
+
+def stream_of(file: Any, encoding: str) -> Readable:
+    """Give a file's text without a byte order mark, as UTF-8 where its encoding can't be cut at line ends."""
+    return _WithoutMark(_Transcoded(file, encoding) if has_wide_units(encoding) else file)
+
+
+def open_separated(file: Sniffed, member: Member, options: ReadOptions) -> SeparatedText:
     """Find a file's separator and columns.
 
-    ``columns`` names them for a file without a header. Names are stripped; an empty one becomes ``column_N``.
+    ``options.columns`` names them for a file without a header. Names are stripped; an empty one becomes ``column_N``.
 
-    Raises DataError for an unknown encoding, a separator of other than one character, and a name that stands twice.
+    Raises DataError for a name that stands twice, and a header that can't be read.
     """
-    if separator is not None and len(separator.encode()) != 1:
-        raise DataError(f"A separator is one ASCII character, but got {separator!r}", hint=r"such as ';' or '\t'")
+    header = _header_text(file, options.encoding)
+    separator = options.separator or ("\t" if file.kind == "tsv" else _likely_separator(header))
+    names = options.columns or _names(header, separator)
+    _refuse_twice(file, names)
+    is_given = options.columns is not None
+    return SeparatedText(file, member.label, separator, names, not is_given, options.encoding, options.spellings)
+
+
+def _header_text(file: Sniffed, encoding: str) -> str:
+    """The first row that isn't blank, whichever separator there is."""
     try:
-        head = file.head.decode(encoding, errors="replace").removeprefix("\ufeff")
-    except LookupError:
-        raise DataError(f"There is no encoding {encoding!r}", hint="such as 'utf-8', 'cp1252' or 'latin-1'") from None
-    chosen = separator or ("\t" if file.kind == "tsv" else _likely_separator(head))
-    names = tuple(columns) if columns is not None else _header(head, chosen)
+        with open_bytes(file) as opened:
+            for block in cut(stream_of(opened, encoding), separator=None):
+                if block.is_overlong:
+                    raise DataError(
+                        f"The first line of {file.path.name!r} is longer than {ROW_BYTES >> 20} MB ({file.path})",
+                        hint="a table has line ends: is it one at all?",
+                    )
+                data = block.data.lstrip(b"\r\n")
+                if data:
+                    return _first_lines(file, data).decode("utf-8" if has_wide_units(encoding) else encoding, "replace")
+    except (OSError, EOFError) as error:
+        raise damaged(file.path, str(error)) from error
+    return ""
+
+
+def _first_lines(file: Sniffed, data: bytes) -> bytes:
+    """The first row, which may go over line ends within quotation marks."""
+    end = 0
+    for line in data.splitlines(keepends=True)[:N_HEADER_LINES]:
+        end += len(line)
+        if data.count(QUOTE, 0, end) % 2 == 0:
+            return data[:end]
+    raise DataError(
+        f"The header of {file.path.name!r} opens a quotation mark that isn't closed ({file.path})",
+        hint="a quotation mark within a name must be doubled, and the name in quotation marks",
+    )
+
+
+def _refuse_twice(file: Sniffed, names: Sequence[str]) -> None:
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise DataError(
@@ -191,22 +301,12 @@ def open_separated(
             where=str(file.path),
             hint="rename one of each in the file",
         )
-    spellings = tuple(dict.fromkeys(spelling.strip() for spelling in ("", *missing)))
-    return SeparatedText(file, chosen, names, columns is None, encoding, spellings)
 
 
-def _likely_separator(head: str) -> str:
+def _likely_separator(header: str) -> str:
     """Take the candidate that splits the first line into most fields."""
-    first = next((line for line in head.splitlines() if line.strip()), "")
-    counts = {candidate: len(_fields(first, candidate)) for candidate in SEPARATORS}
-    return max(SEPARATORS, key=lambda candidate: counts[candidate])
+    return max(SEPARATORS, key=lambda candidate: len(split_row(header, candidate)))
 
 
-def _header(head: str, separator: str) -> tuple[str, ...]:
-    rows: Iterator[Any] = csv.reader(io.StringIO(head, newline=""), delimiter=separator)
-    first: list[str] = next((row for row in rows if row), [])
-    return tuple(name.strip() or f"column_{number}" for number, name in enumerate(first, 1))
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line], delimiter=separator), [])
+def _names(header: str, separator: str) -> tuple[str, ...]:
+    return tuple(name.strip() or f"column_{number}" for number, name in enumerate(split_row(header, separator), 1))
