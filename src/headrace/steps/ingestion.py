@@ -119,6 +119,7 @@ def ingest_rows(
     behind that.
 
     Rows in are rows of the table plus rows set aside, always: the step counts them apart, and fails where they differ.
+    Missing values break nothing.
 
     Parameters
     ----------
