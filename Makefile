@@ -78,7 +78,7 @@ conformance-slice: $(VENV)/.ready-to-develop bytecode ## some of these cases, wi
 	@HEADRACE_ENGINES=$${HEADRACE_ENGINES:-airflow,dagster,kubeflow,prefect} \
 	    $(BIN)/python -m pytest -m conformance -p no:randomly tests/conformance/test_cases.py -k '$(SLICE)'
 
-prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, buckets, sweeps, same bytes
+prove: $(VENV)/.ready-to-develop bytecode ## the long tests: mutation corpus, kills, buckets, sweeps, same bytes, Great Expectations
 	@$(BIN)/python -m pytest -m prove
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -100,6 +100,7 @@ check-layers: $(VENV)/.ready-to-develop
 check-pages: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_links.py
 	@$(BIN)/python tools/backends_page.py --check
+	@$(BIN)/python tools/great_expectations_page.py --check
 
 check-house: $(VENV)/.ready-to-develop
 	@$(BIN)/python tools/check_house.py

@@ -12,7 +12,8 @@ from headrace.steps.great_expectations import MAPPED
 from headrace.steps.great_expectations.results import Fields
 
 NEEDS_GX = pytest.mark.skipif(
-    not environment.is_ready(), reason="Great Expectations' environment isn't made: make .engines/gx/.pins"
+    not environment.is_ready(),
+    reason="Great Expectations' environment isn't there: python tests/prove/gx_differential/environment.py",
 )
 
 
