@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.formats.table import Table
+
+FEW_GROUPS = 2
+BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +38,17 @@ class PickedRows:
     """Which columns; None for all."""
 
     @property
-    def schema(self) -> pa.Schema:
-        """The stored columns' types."""
+    def _read_schema(self) -> pa.Schema:
+        """The types of the table's columns that are read."""
         import pyarrow as pa
 
         schema = self.table.schema
-        if self.columns is not None:
-            schema = pa.schema([schema.field(name) for name in self.columns])
+        return schema if self.columns is None else pa.schema([schema.field(name) for name in self.columns])
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The stored columns' types."""
+        schema = self._read_schema
         for field in () if self.beside is None else self.beside.schema:
             schema = schema.append(field)
         return schema
@@ -70,22 +77,21 @@ class PickedRows:
         import pyarrow as pa
 
         kept = self.kept
+        if self.table.paths:
+            yield from _of_parts(self.table.paths, kept, self.columns, self._read_schema)
+            return
         start = 0
-        paths = self.table.paths
-        batches = _groups(paths, kept, self.columns) if paths else _whole(self.table, kept, self.columns)
-        for batch, n_rows in batches:
+        for batch, n_rows in _whole(self.table, kept, self.columns):
             wanted = kept[start : start + n_rows]
             start += n_rows
-            if batch is not None and wanted.any():
+            if wanted.any():
                 yield batch if wanted.all() else batch.filter(pa.array(wanted))
 
     def polars(self) -> pl.LazyFrame:
         """Open the rows as a Polars lazy frame."""
         import polars as pl
 
-        name = "\0kept"
-        marks = pl.Series(name, self.kept).to_frame().lazy()
-        frame = pl.concat([self.table.polars(), marks], how="horizontal").filter(pl.col(name)).drop(name)
+        frame = _marked(self.table.polars(), self.kept)
         if self.beside is None:
             return frame
         beside = pl.from_arrow(self.beside)
@@ -127,18 +133,55 @@ class PickedRows:
         write_part(self.schema, rows.batches(), made)
 
 
-def _groups(
-    paths: tuple[Path, ...], kept: np.ndarray[Any, Any], columns: tuple[str, ...] | None
-) -> Iterator[tuple[pa.Table | None, int]]:
-    """Read a stored table by its row groups; None for one that has no row to be kept."""
+def _of_parts(
+    paths: Sequence[Path], kept: np.ndarray[Any, Any], columns: tuple[str, ...] | None, schema: pa.Schema
+) -> Iterator[pa.Table]:
+    """Read some rows of stored parts: by their row groups where few hold any, else by parts (twice as fast)."""
+    from headrace.formats.arrow_types import canonical_batch
+
     start = 0
     for path in paths:
         with open_part(str(path)) as part:
-            for number in range(part.metadata.num_row_groups):
-                n_rows = part.metadata.row_group(number).num_rows
-                is_wanted = kept[start : start + n_rows].any()
-                start += n_rows
-                yield (part.read_row_group(number, columns=columns) if is_wanted else None), n_rows
+            sizes = [part.metadata.row_group(number).num_rows for number in range(part.metadata.num_row_groups)]
+            wanted = kept[start : start + sum(sizes)]
+            start += len(wanted)
+            starts = [sum(sizes[:number]) for number in range(len(sizes))]
+            groups = [n for n, (at, size) in enumerate(zip(starts, sizes, strict=True)) if wanted[at : at + size].any()]
+            if len(groups) > FEW_GROUPS:
+                batches = _by_part(path, wanted, columns, schema)
+            else:
+                batches = (
+                    _of_group(part.read_row_group(n, columns=columns), wanted[starts[n] : starts[n] + sizes[n]])
+                    for n in groups
+                )
+            for batch in batches:
+                yield canonical_batch(batch, schema)
+
+
+def _of_group(group: pa.Table, wanted: np.ndarray[Any, Any]) -> pa.Table:
+    import pyarrow as pa
+
+    return group if wanted.all() else group.filter(pa.array(wanted))
+
+
+def _by_part(
+    path: Path, wanted: np.ndarray[Any, Any], columns: tuple[str, ...] | None, schema: pa.Schema
+) -> Iterator[pa.Table]:
+    import polars as pl
+
+    frame = pl.scan_parquet(path, glob=False)
+    frame = _marked(frame if columns is None else frame.select(columns), wanted)
+    for batch in frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming"):
+        yield batch.to_arrow()
+
+
+def _marked(frame: pl.LazyFrame, kept: np.ndarray[Any, Any]) -> pl.LazyFrame:
+    """The rows of a frame that are marked."""
+    import polars as pl
+
+    name = "\0kept"
+    marks = pl.Series(name, kept).to_frame().lazy()
+    return pl.concat([frame, marks], how="horizontal").filter(pl.col(name)).drop(name)
 
 
 def _whole(table: Table, kept: np.ndarray[Any, Any], columns: tuple[str, ...] | None) -> Iterator[tuple[pa.Table, int]]:
