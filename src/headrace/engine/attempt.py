@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import time
 import traceback
@@ -65,6 +66,7 @@ class Attempt:
     paths: Mapping[str, str | None]  # external files and what they were when the key was made
     imported: Mapping[str, Json] = field(default_factory=dict)  # what importing was seen to read, where not by this one
     since: str = ""  # where what was made before does not count: since when it does
+    table_engine: str = ""  # what tables are opened with; the process's own if it isn't said
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,8 @@ def _execute(
     context = RunContext(
         attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
     )
+    if attempt.table_engine:
+        os.environ["HEADRACE_TABLE_ENGINE"] = attempt.table_engine
     ignored = (store.cache_dir.parent, *(Path(project.root, path) for path in attempt.paths))  # known otherwise
     with Recorder(project, ignore=ignored) as recorder, entered(context), Scratch(store) as scratch:
         function = workplace.function(attempt.step)

@@ -87,6 +87,7 @@ def _launch(run: Run, request: Request, number: int, log: str) -> AttemptEnd:
         paths=request.paths,
         imported=run.imported,
         since=run.since if node.id in run.forced else "",
+        table_engine=run.table_engine,
     )
 
     def report(done: float, total: float | None, message: str) -> None:

@@ -131,6 +131,7 @@ class _Launch:
             "pins": run.pins,
             "imported": run.imported,
             "since": run.since if self._node in run.forced else "",
+            "table_engine": run.table_engine,
         }
 
     def _modules(self) -> dict[str, Any]:

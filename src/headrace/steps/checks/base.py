@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.core.errors import DataError
 from headrace.steps.checks.expressions import Formula, parse
@@ -146,8 +147,23 @@ def within(low: object, high: object, what: str) -> None:
     """Raise DataError where two bounds leave nothing, or there is none."""
     if low is None and high is None:
         raise DataError(f"{what} has no bound", hint="give at_least, at_most or both")
-    if low is not None and high is not None and not low <= high:  # type: ignore[operator]
+    try:
+        one, other = comparable(low, high)
+        is_empty = low is not None and high is not None and not one <= other
+    except TypeError:
+        raise DataError(f"{low!r} and {high!r} can't be compared ({what})", hint="give two of one kind") from None
+    if is_empty:
         raise DataError(f"at_least <= at_most must hold, but got {low!r} and {high!r} for {what}")
+
+
+def comparable(*values: Any) -> tuple[Any, ...]:
+    """Make days moments, if some of the values are moments."""
+    if not any(isinstance(value, datetime) for value in values):
+        return values
+    return tuple(
+        datetime.combine(value, time()) if isinstance(value, date) and not isinstance(value, datetime) else value
+        for value in values
+    )
 
 
 def span(low: object, high: object) -> str:

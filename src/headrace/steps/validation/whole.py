@@ -20,7 +20,7 @@ from headrace.steps.checks import (
     RowCount,
     SameDistribution,
 )
-from headrace.steps.checks.base import Seen, span
+from headrace.steps.checks.base import Seen, comparable, span
 from headrace.steps.kinds import KINDS, kind_of
 from headrace.steps.tables import collect
 from headrace.steps.validation.compiling import Suite
@@ -138,21 +138,12 @@ def _aggregate(number: int, check: Aggregate, facts: Facts) -> Told:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Told("no value" if value is None else "NaN", expected, None, False)
     if isinstance(value, date):
-        value, low, high = _comparable(value, low, high)
+        value, low, high = comparable(value, low, high)
     holds = (low is None or (value > low if check.strict_low else value >= low)) and (
         high is None or (value < high if check.strict_high else value <= high)
     )
     number_of = None if isinstance(value, date) else float(value)
     return Told(f"{value:.10g}" if isinstance(value, float) else str(value), expected, number_of, holds)
-
-
-def _comparable(*times: Any) -> tuple[Any, ...]:
-    """Make days moments where some are moments."""
-    if not any(isinstance(one, datetime) for one in times):
-        return times
-    return tuple(
-        datetime.combine(t, time()) if isinstance(t, date) and not isinstance(t, datetime) else t for t in times
-    )
 
 
 def _statistic(number: int, check: Aggregate, facts: Facts) -> Any:
