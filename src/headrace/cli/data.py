@@ -10,6 +10,8 @@ from headrace.core.errors import near_miss
 
 WORDS: Mapping[str, tuple[str, str]] = {
     "profile": ("headrace.cli.data_profile", "learn in one pass what each column of a table holds"),
+    "suite": ("headrace.cli.data_suite", "write a suite of checks that hold for a table"),
+    "check": ("headrace.cli.data_check", "run a suite of checks over a table"),
     "drift": ("headrace.cli.data_drift", "say how far a table lies from an earlier one or its profile"),
 }
 

@@ -82,7 +82,8 @@ def with_hashes(frame: Lazy, keys: Mapping[str, Sequence[str]]) -> Lazy:
     native: Any = frame.to_native()
     if isinstance(native, pl.LazyFrame):
         made = [(pl.struct(list(key)) if len(key) > 1 else pl.col(key[0])).hash().alias(n) for n, key in keys.items()]
-        return nw.from_native(native.with_columns(made))
+        hashed: Lazy = nw.from_native(native.with_columns(made))
+        return hashed
     hashes = [f"hash({', '.join(map(_quoted, key))}) AS {_quoted(name)}" for name, key in keys.items()]
     made_of: Lazy = nw.from_native(native.project(", ".join(["*", *hashes])))
     return made_of

@@ -121,7 +121,7 @@ def _yaml(plain: dict[str, Any]) -> str:
     """Write a mapping, lists in one line."""
     import yaml
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(yaml.SafeDumper):  # type: ignore[misc]
         """Puts in quotes what either version of YAML would read as something else than text."""
 
     def in_line(dumper: Any, values: list[Any]) -> Any:
@@ -255,7 +255,7 @@ def _loader() -> Any:
     """PyYAML's safe loader with YAML 1.2's plain values: ``no`` is text, ``010`` is ten. Aliases are refused."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
         yaml_implicit_resolvers: Mapping[str, Sequence[Any]] = {}
 
         def compose_node(self, parent: Any, index: Any) -> Any:

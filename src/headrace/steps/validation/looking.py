@@ -277,8 +277,8 @@ def _row_finding(number: int, check: Check, suite: Suite, found: Folded, example
         rows,
         n_looked_at,
         check.mostly,
-        f"{kept:.4%} of {n_looked_at} rows" if n_looked_at else "no row to look at",
-        "every row" if check.mostly == 1 else f"at least {check.mostly:.4%} of rows",
+        f"{n_looked_at - marks.n_marked} of {n_looked_at} rows" if n_looked_at else "no row to look at",
+        "every row" if check.mostly == 1 else f"at least {100 * check.mostly:g}% of rows",
         kept,
         kept >= check.mostly,
     )
