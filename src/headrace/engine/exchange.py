@@ -53,7 +53,7 @@ class Loader:
     def load(self, tree: Json, declared: Any) -> Any:
         """Make one value."""
         if isinstance(tree, list):
-            parts = get_args(declared)
+            parts = _args_of(declared)
             return [self.load(item, parts[0] if parts else MISSING) for item in tree]
         if not isinstance(tree, dict):
             return tree
@@ -67,10 +67,10 @@ class Loader:
         if kind == "path":
             return Path(self._root, tree["value"])
         if kind is None:
-            parts = get_args(declared)
+            parts = _args_of(declared)
             return {key: self.load(item, parts[1] if len(parts) == 2 else MISSING) for key, item in tree.items()}
         if kind == "tuple":
-            return tuple(self._load_items(tree["items"], get_args(declared)))
+            return tuple(self._load_items(tree["items"], _args_of(declared)))
         if kind in ("namedtuple", "dataclass"):
             return self._load_fields(tree)
         if kind == "rows":
@@ -112,6 +112,13 @@ class Loader:
         with temporary_files_in(self._scratch.folder()):
             value = load_artifact(artifact, declared, self._store)
             return _all_at_once(value) if is_list_of_paths else value
+
+
+def _args_of(declared: Any) -> tuple[Any, ...]:
+    """What a container is declared to hold; of a union that of its first member that says so: not that it may be None."""
+    from headrace.formats.declared import members
+
+    return next((get_args(member) for member in members(declared) if get_args(member)), ())
 
 
 def _item_of(declared: Any) -> Any:

@@ -93,7 +93,8 @@ class KeyCheck(Check):
 class Unique(KeyCheck):
     """No two rows have the same key: the first stays, later ones break the rule. A key with a missing part passes."""
 
-    key: tuple[str, ...]
+    key: tuple[str, ...] | str
+    """Becomes a tuple."""
 
     def __post_init__(self) -> None:
         KeyCheck.__post_init__(self)
@@ -104,12 +105,12 @@ class Unique(KeyCheck):
     @property
     def columns(self) -> tuple[str, ...]:
         """The key's columns."""
-        return self.key
+        return _names(self.key)
 
     @property
     def says(self) -> str:
         """The rule in words."""
-        return f"{' + '.join(self.key)} unique"
+        return f"{' + '.join(self.columns)} unique"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +182,9 @@ class ForeignKey(Check):
     ``column`` is one column or several; ``to`` are those of the other table, by default of the same names.
     """
 
-    column: tuple[str, ...]
+    column: tuple[str, ...] | str
     table: str
-    to: tuple[str, ...] = ()
+    to: tuple[str, ...] | str = ()
 
     def __post_init__(self) -> None:
         Check.__post_init__(self)
@@ -200,9 +201,18 @@ class ForeignKey(Check):
     @property
     def columns(self) -> tuple[str, ...]:
         """The key's columns in this table."""
-        return self.column
+        return _names(self.column)
+
+    @property
+    def theirs(self) -> tuple[str, ...]:
+        """The key's columns in the other table."""
+        return _names(self.to)
 
     @property
     def says(self) -> str:
         """The rule in words."""
-        return f"{' + '.join(self.column)} stands in {self.table}.{' + '.join(self.to)}"
+        return f"{' + '.join(self.columns)} stands in {self.table}.{' + '.join(self.theirs)}"
+
+
+def _names(given: tuple[str, ...] | str) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else given

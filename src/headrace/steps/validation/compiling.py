@@ -185,7 +185,7 @@ class _Maker:
         if isinstance(check, KeyCheck):
             self._hash(number, check)
         elif isinstance(check, ForeignKey) and is_stray:
-            names = [self.columns.add("key", (name, check.where), self._masked(check, name)) for name in check.column]
+            names = [self.columns.add("key", (name, check.where), self._masked(check, name)) for name in check.columns]
             self.keys[number] = tuple(names)
             self.needed_parts.update(names)
         elif isinstance(check, OrderCheck | Fresh) or _is_of_numbers(check):

@@ -169,14 +169,14 @@ def _anti_joined(frame: Lazy, check: ForeignKey, tables: Mapping[str, object]) -
     other = scan(Table.of(tables[check.table]))
     schema, theirs = frame.collect_schema(), other.collect_schema()
     need_columns(check.looks_at, schema, what=f"The rule '{check.rule}' looks at")
-    need_columns(check.to, theirs, what=f"The rule '{check.rule}' looks in {check.table!r} at")
+    need_columns(check.theirs, theirs, what=f"The rule '{check.rule}' looks in {check.table!r} at")
     kept = frame
     condition = check.condition
     if condition is not None:
         condition.check({name: kind_of(schema[name]) for name in condition.columns})
         kept = frame.filter(condition.expr({name: plain_value(name, schema[name]) for name in condition.columns}))
     ours, others = [], []
-    for name, to in zip(check.column, check.to, strict=True):
+    for name, to in zip(check.columns, check.theirs, strict=True):
         kinds = {kind_of(schema[name]), kind_of(theirs[to])}
         if (len(kinds) > 1 and kinds != {"integer", "number"}) or None in kinds:
             raise DataError(
@@ -189,7 +189,7 @@ def _anti_joined(frame: Lazy, check: ForeignKey, tables: Mapping[str, object]) -
         one, two = plain_value(name, schema[name]), plain_value(to, theirs[to])
         ours.append((one if as_what is None else one.cast(as_what)).alias(name))
         others.append((two if as_what is None else two.cast(as_what)).alias(name))
-    keys = list(check.column)
+    keys = list(check.columns)
     distinct = kept.select(*ours).drop_nulls().unique()
     return distinct.join(other.select(*others).drop_nulls().unique(), on=keys, how="anti")
 
