@@ -115,7 +115,7 @@ class Loader:
 
 
 def _args_of(declared: Any) -> tuple[Any, ...]:
-    """What a container is declared to hold; of a union that of its first member that says so: not that it may be None."""
+    """What a container is declared to hold; of a union what its first member says that does."""
     from headrace.formats.declared import members
 
     return next((get_args(member) for member in members(declared) if get_args(member)), ())
