@@ -127,8 +127,13 @@ def _yaml(plain: dict[str, Any]) -> str:
     def in_line(dumper: Any, values: list[Any]) -> Any:
         return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=True)
 
+    def text(dumper: Any, value: str) -> Any:
+        # What isn't printed, other kinds of line ends among it, stands escaped.
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if value.isprintable() else '"')
+
     _know_plain_values(Dumper)
     Dumper.add_representer(list, in_line)
+    Dumper.add_representer(str, text)
     written: str = yaml.dump(
         plain, Dumper=Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=LINE_WIDTH
     )
