@@ -14,7 +14,6 @@ import pytest
 
 from headrace.backends.airflow.backend import Airflow
 from headrace.backends.deployment import Deployment
-from headrace.backends.source import Call, Code, literal, merged_imports
 from headrace.testing.backends import BackendContract
 
 GOLDEN = Path(__file__).with_name("golden") / "airflow" / "flow.py"
@@ -321,24 +320,3 @@ def test_submit_refuses_what_it_did_not_make(project: Any, tmp_path: Path) -> No
     assert (tmp_path / "flow.py").read_text() == "print('mine')\n"
     done = project.headrace(*words, str(tmp_path / "nowhere"))
     assert "There is no DAG folder at" in done.err
-
-
-@pytest.mark.parametrize("value", ["", "plain", "it's", 'say "x"', "both ' and \"", "\n\t\\", "é\u2028\ud800", "{{ }}"])
-def test_a_text_is_read_back_as_it_was(value: str) -> None:
-    assert ast.literal_eval(literal(value)) == value
-
-
-def test_what_is_too_long_for_a_line_is_spread() -> None:
-    call = Call("f", (Code("x"),), {"items": {"a": [1, 2], "b": (3,)}, "text": "t" * 10})
-
-    assert literal(call) == 'f(x, items={"a": [1, 2], "b": (3,)}, text="tttttttttt")'
-    assert literal(call, width=40) == ('f(\n    x,\n    items={"a": [1, 2], "b": (3,)},\n    text="tttttttttt",\n)')
-    assert literal(call, width=20) == (
-        'f(\n    x,\n    items={\n        "a": [1, 2],\n        "b": (3,),\n    },\n    text="tttttttttt",\n)'
-    )
-
-
-def test_imports_are_put_together_in_order() -> None:
-    lines = ["from b import z, A", "import os", "from b import CONST", "import abc"]
-
-    assert merged_imports(lines) == ["import abc", "import os", "from b import CONST, A, z"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,28 +28,28 @@ class Call:
     words: Mapping[str, Any] = field(default_factory=dict)
 
 
-def literal(value: Any, *, indent: str = "", before: int = 0, after: int = 0, width: int = WIDTH) -> str:
+def call(name: str, /, *items: Any, **words: Any) -> Call:
+    """A call without those of its words that are None."""
+    return Call(name, items, {word: item for word, item in words.items() if item is not None})
+
+
+def literal(value: Any, *, indent: str = "", before: str = "", after: str = "", width: int = WIDTH) -> str:
     """The source of a value: of plain data, and of `Code` and `Call` in it.
 
-    What is too long for a line is spread over several, each item on one of its own. ``indent``: that of the line that
-    it stands in; ``before`` and ``after``: how many characters of the line come before it and after it.
+    What is too long for a line is spread over several, each item on one of its own. ``indent``, ``before`` and
+    ``after``: what the line has around it.
     """
-    line = flat(value)
-    if len(indent) + before + len(line) + after <= width or not _parts(value):
+    line, parts = f"{indent}{before}{flat(value)}{after}", _parts(value)
+    if len(line) <= width or not parts:
         return line
     opening, closing = _brackets(value)
-    deeper = indent + STEP
-    lines = [opening]
-    for name, item in _parts(value):
-        text = literal(item, indent=deeper, before=len(name), after=1, width=width)
-        lines.append(f"{deeper}{name}{text},")
-    return "\n".join([*lines, f"{indent}{closing}"])
+    inside = [literal(item, indent=indent + STEP, before=name, after=",", width=width) for name, item in parts]
+    return "\n".join([f"{indent}{before}{opening}", *inside, f"{indent}{closing}{after}"])
 
 
-def assigned(name: str, value: Any, *, indent: str = "", width: int = WIDTH) -> str:
+def assigned(name: str, value: Any, *, indent: str = "") -> str:
     """A line or lines that give a name a value."""
-    before = f"{name} = "
-    return indent + before + literal(value, indent=indent, before=len(before), width=width)
+    return literal(value, indent=indent, before=f"{name} = ")
 
 
 def quoted(value: str) -> str:
@@ -60,8 +61,20 @@ def quoted(value: str) -> str:
 
 
 def imports_in(source: str) -> list[str]:
-    """The import lines at the top of a module's source."""
-    return [ast.unparse(node) for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    """The import lines at the top of a module of ours that a file without Headrace needs too."""
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return [line for line in map(ast.unparse, nodes) if _package(line) not in ("__future__", "headrace")]
+
+
+def import_sections(lines: Iterable[str]) -> list[str]:
+    """Import lines put together: those of the standard library, an empty line, the others."""
+    found = set(lines)
+    standard = {line for line in found if _package(line) in sys.stdlib_module_names}
+    return [*merged_imports(standard), "", *merged_imports(found - standard)]
+
+
+def _package(line: str) -> str:
+    return line.split()[1].partition(".")[0]
 
 
 def merged_imports(lines: Iterable[str]) -> list[str]:

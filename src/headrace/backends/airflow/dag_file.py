@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +12,7 @@ from headrace.backends import launcher
 from headrace.backends.airflow.settings import AirflowSettings, start_of
 from headrace.backends.airflow.tasks import Graph, TaskLine, assets_of, graph_of
 from headrace.backends.deployment import Deployment, FormField
-from headrace.backends.source import STEP, Call, Code, assigned, imports_in, literal, merged_imports, quoted
+from headrace.backends.source import STEP, Call, Code, assigned, import_sections, imports_in, literal, quoted
 
 IN_DAG = Path(__file__).with_name("in_dag.py").read_text(encoding="utf-8")
 IN_PODS = Path(__file__).with_name("in_pods.py").read_text(encoding="utf-8")
@@ -86,18 +85,18 @@ def _names(node: ast.stmt) -> list[ast.alias]:
 
 @cache
 def _all_imports() -> tuple[str, ...]:
-    ours = [line for source in (IN_DAG, IN_PODS) for line in imports_in(source) if "headrace" not in line]
     return (
         *launcher.IMPORTS,
-        *(line for line in ours if "__future__" not in line),
+        *imports_in(IN_DAG),
+        *imports_in(IN_PODS),
         "from datetime import timedelta",
         "from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronTriggerTimetable",
         "from airflow.sdk import Param, TaskGroup, TriggerRule",
     )
 
 
-def _imports(body: str) -> Iterator[str]:
-    """The imports that the file needs: those of the standard library, then Airflow's."""
+def _imports(body: str) -> list[str]:
+    """The imports that the file needs."""
     used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     needed = []
     for line in _all_imports():
@@ -107,10 +106,7 @@ def _imports(body: str) -> Iterator[str]:
             needed.append(ast.unparse(ast.Import(kept)))
         elif kept and isinstance(node, ast.ImportFrom):
             needed.append(ast.unparse(ast.ImportFrom(node.module, kept, 0)))
-    of_others = [line for line in needed if line.split()[1].partition(".")[0] not in sys.stdlib_module_names]
-    yield from merged_imports(line for line in needed if line not in of_others)
-    yield ""
-    yield from merged_imports(of_others)
+    return import_sections(needed)
 
 
 def _constants(deployment: Deployment, settings: AirflowSettings) -> Iterator[str]:
@@ -154,7 +150,7 @@ def _dag(deployment: Deployment, settings: AirflowSettings, graph: Graph) -> Ite
         yield ""
     words = dict(_dag_words(deployment, settings))
     call = Call("DAG", (settings.dag_id or deployment.plan.pipeline,), words)
-    yield f"with {literal(call, before=5, after=8)} as dag:"
+    yield literal(call, before="with ", after=" as dag:")
     yield from _task_lines(graph)
     yield ""
     for before, after in graph.edges:
@@ -167,7 +163,7 @@ def _dag(deployment: Deployment, settings: AirflowSettings, graph: Graph) -> Ite
 
 
 def _side(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else literal([Code(name) for name in names], indent=STEP, after=40)
+    return names[0] if len(names) == 1 else literal([Code(name) for name in names], indent=STEP, width=80).lstrip()
 
 
 def _dag_words(deployment: Deployment, settings: AirflowSettings) -> Iterator[tuple[str, Any]]:

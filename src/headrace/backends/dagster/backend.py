@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from headrace.backends.dagster import submitting
 from headrace.backends.dagster.capabilities import CAPABILITIES
 from headrace.backends.dagster.forms import parameters_of
-from headrace.backends.dagster.layout import Group, Tree, call, lines_of, listed, literal, several, table, words
 from headrace.backends.dagster.names import Names, engine_name
 from headrace.backends.dagster.settings import Settings
 from headrace.backends.dagster.tables import node_of, run_of
 from headrace.backends.dagster.timing import Timing
 from headrace.backends.deployment import read_settings
 from headrace.backends.launcher import IMPORTS, launcher_source
-from headrace.backends.source import quoted
+from headrace.backends.source import Call, Code, assigned, call, import_sections, imports_in
 
 if TYPE_CHECKING:
     from headrace.backends.capabilities import Capabilities
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 NAME = "dagster"
 PRELOADED = ("dagster", "dagster._cli", "dagster._core.storage.sqlite_storage")
 """What the process has loaded from which ops are forked. A module that isn't there is passed over."""
+RUNTIME = Path(__file__).with_name("runtime.py").read_text(encoding="utf-8")
 
 
 class Dagster:
@@ -64,84 +64,70 @@ def _lines(deployment: Deployment, settings: Settings) -> Iterator[str]:
     yield from (f"# {line}" for line in deployment.heading())
     yield f'"""Assets, checks and a job of the pipeline {names.pipeline}."""'
     yield ""
-    yield from _imports()
-    yield from ("", "import dagster as dg", "", "")
-    yield from launcher_source().splitlines()
+    yield from import_sections([*IMPORTS, *imports_in(RUNTIME)])
     yield from ("", "")
-    yield from _runtime()
+    yield launcher_source().strip("\n")
     yield from ("", "")
-    yield from lines_of(_pipeline(deployment, settings, names, timing), "PIPELINE = ")
+    yield RUNTIME.partition(f"# {'-' * 118}\n")[2].strip("\n")
+    yield from ("", "")
+    yield assigned("PIPELINE", _pipeline(deployment, settings, names, timing))
     yield ""
     yield "assets = assets_of(PIPELINE)"
-    yield from lines_of(_job(deployment), "job = ")
+    yield assigned("job", _job(deployment))
     yield from timing.schedule_lines(f"{names.pipeline}_schedule", settings)
-    yield from lines_of(_definitions(settings, timing), "defs = ")
+    yield assigned("defs", _definitions(settings, timing))
 
 
-def _imports() -> list[str]:
-    """What the launcher and our own part of the file import, as a formatter would sort it."""
-    lines = {"from collections.abc import Callable": "from collections.abc import Callable, Iterator"}
-    own = ("import multiprocessing", "import signal", "from dataclasses import dataclass, field")
-    found = {*(lines.get(line, line) for line in IMPORTS), *own}
-    return sorted(found, key=lambda line: (line.startswith("from"), line))
-
-
-def _runtime() -> list[str]:
-    text = Path(__file__).with_name("runtime.py").read_text(encoding="utf-8")
-    return text.partition(f"# {'-' * 118}\n")[2].strip("\n").splitlines()
-
-
-def _pipeline(deployment: Deployment, settings: Settings, names: Names, timing: Timing) -> Tree:
+def _pipeline(deployment: Deployment, settings: Settings, names: Names, timing: Timing) -> Call:
     plan = deployment.plan
     return call(
         "Pipeline",
-        name=quoted(names.pipeline),
+        name=names.pipeline,
         headrace=call(
             "Headrace",
-            command=literal(list(deployment.command)),
-            project=quoted(deployment.project),
-            pipeline=quoted(deployment.pipeline),
-            store=quoted(deployment.store),
-            shape=quoted(deployment.shape),
-            engine=quoted(NAME),
+            command=list(deployment.command),
+            project=deployment.project,
+            pipeline=deployment.pipeline,
+            store=deployment.store,
+            shape=deployment.shape,
+            engine=NAME,
         ),
         parameters=parameters_of(deployment.fields, plan.date),
         partitions=timing.partitions(settings),
-        secrets=words(deployment.secrets) if deployment.secrets else None,
-        lost_retries=str(settings.lost_retries),
-        finish_seconds=str(settings.finish_seconds),
-        is_forked=str(settings.executor == "multiprocess"),
-        nodes=several(node_of(plan, node, names) for node in plan.nodes),
+        secrets=deployment.secrets or None,
+        lost_retries=settings.lost_retries,
+        finish_seconds=settings.finish_seconds,
+        is_forked=settings.executor == "multiprocess",
+        nodes=tuple(node_of(plan, node, names) for node in plan.nodes),
         run=run_of(plan, names),
     )
 
 
-def _job(deployment: Deployment) -> Tree:
-    description = deployment.description
+def _job(deployment: Deployment) -> Call:
     return call(
         "dg.define_asset_job",
-        name="PIPELINE.job",
-        selection="[assets]",
-        description=quoted(description) if description else None,
-        tags=table([("headrace/pipeline", quoted(deployment.plan.pipeline))]),
+        name=Code("PIPELINE.job"),
+        selection=[Code("assets")],
+        description=deployment.description or None,
+        tags={"headrace/pipeline": deployment.plan.pipeline},
     )
 
 
-def _definitions(settings: Settings, timing: Timing) -> Tree:
+def _definitions(settings: Settings, timing: Timing) -> Call:
     ends = ("FAILURE", "CANCELED")
     return call(
         "dg.Definitions",
-        assets="[assets]",
-        jobs="[job]",
-        schedules="[due]" if timing.cron is not None else None,
-        sensors=listed(f"settling_sensor(PIPELINE, dg.DagsterRunStatus.{end})" for end in ends),
+        assets=[Code("assets")],
+        jobs=[Code("job")],
+        schedules=[Code("due")] if timing.cron is not None else None,
+        sensors=[Code(f"settling_sensor(PIPELINE, dg.DagsterRunStatus.{end})") for end in ends],
         executor=_executor(settings),
     )
 
 
-def _executor(settings: Settings) -> Tree:
+def _executor(settings: Settings) -> Call | Code:
     if settings.executor == "in_process":
-        return "dg.in_process_executor"
+        return Code("dg.in_process_executor")
     most = {} if settings.max_concurrent is None else {"max_concurrent": settings.max_concurrent}
     options = {**most, "start_method": {"forkserver": {"preload_modules": list(PRELOADED)}}}
-    return Group("dg.multiprocess_executor.configured(", (("", literal(options)),), ")")
+    return call("dg.multiprocess_executor.configured", options)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace.backends.dagster.layout import Group, Tree, call, literal, table
-from headrace.backends.source import quoted
+from headrace.backends.source import Call, Code
 
 if TYPE_CHECKING:
     from headrace.backends.deployment import FormField
@@ -21,20 +20,15 @@ SCALARS: Mapping[str, tuple[str, type | tuple[type, ...]]] = {
 ANY = "dg.Any"
 
 
-def parameters_of(fields: Iterable[FormField], date: str | None) -> Tree:
+def parameters_of(fields: Iterable[FormField], date: str | None) -> dict[str, Call]:
     """The parameters. The date isn't among them: it is the partition's key."""
-    return table((field.name, _field(field)) for field in fields if field.name != date)
+    return {field.name: _field(field) for field in fields if field.name != date}
 
 
-def _field(field: FormField) -> Tree:
+def _field(field: FormField) -> Call:
     fits = field.is_required or _fits(field.schema, field.default)
-    found = call(
-        "dg.Field",
-        is_required=None if field.is_required else "False",
-        default_value=None if field.is_required else literal(field.default),
-        description=quoted(field.type),
-    )
-    return Group(found.opening, (("", _type(field.schema) if fits else ANY), *found.items), found.closing)
+    words = {} if field.is_required else {"is_required": False, "default_value": field.default}
+    return Call("dg.Field", (Code(_type(field.schema) if fits else ANY),), {**words, "description": field.type})
 
 
 def _type(schema: Mapping[str, Any]) -> str:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.backends.dagster.layout import Tree, call, literal, several, table, words
 from headrace.backends.dagster.names import RUN
-from headrace.backends.source import quoted
+from headrace.backends.source import Call, call
 
 if TYPE_CHECKING:
-    from headrace.backends.dagster.names import Key, Names
+    from headrace.backends.dagster.names import Names
     from headrace.core.plan import Node, OutputSpec, Plan
     from headrace.core.values import Json
 
@@ -20,55 +19,47 @@ FINDINGS = "headrace.steps.checks.findings.Findings"
 """The declared type of what a validation found."""
 
 
-def node_of(plan: Plan, node: Node, names: Names) -> Tree:
+def node_of(plan: Plan, node: Node, names: Names) -> Call:
     """One node."""
     step = plan.step_of(node)
-    checks = list(_checks(plan, node, names))
-    tags = dict(_tags(plan, node))
     told = dict.fromkeys(other.when.output for other in plan.nodes if other.when and other.when.node == node.id)
-    conditions = [
-        call("Condition", name=quoted(names.conditions[node.id, output]), output=quoted(output)) for output in told
-    ]
+    conditions = [call("Condition", name=names.conditions[node.id, output], output=output) for output in told]
     return call(
         "Node",
-        id=quoted(node.id),
-        name=quoted(names.ops[node.id]),
-        step=quoted(step.id),
-        group=quoted(_group(node, names)),
-        after=words([names.ops[name] for name in node.upstream()] or ["begin"]),
-        when=quoted(names.conditions[node.when.node, node.when.output]) if node.when else None,
-        artifacts=several(_artifact(node, item, names) for item in step.outputs) if step.outputs else None,
-        checks=several(checks) if checks else None,
-        conditions=several(conditions) if conditions else None,
-        tags=table((name, literal(value)) for name, value in tags.items()) if tags else None,
+        id=node.id,
+        name=names.ops[node.id],
+        step=step.id,
+        group=_group(node, names),
+        after=tuple([names.ops[name] for name in node.upstream()] or ["begin"]),
+        when=names.conditions[node.when.node, node.when.output] if node.when else None,
+        artifacts=tuple(_artifact(node, item, names) for item in step.outputs) or None,
+        checks=tuple(_checks(plan, node, names)) or None,
+        conditions=tuple(conditions) or None,
+        tags=dict(_tags(plan, node)) or None,
     )
 
 
-def run_of(plan: Plan, names: Names) -> Tree:
+def run_of(plan: Plan, names: Names) -> Call:
     """The asset that a run is: it comes after the pipeline's outputs."""
     deps = dict.fromkeys(names.keys[ref.node, ref.output] for ref in plan.outputs.values())
-    return call("Artifact", name=quoted(RUN), output='""', key=words(names.run_key), deps=_deps(list(deps)))
+    return call("Artifact", name=RUN, output="", key=names.run_key, deps=tuple(deps) or None)
 
 
-def _artifact(node: Node, output: OutputSpec, names: Names) -> Tree:
+def _artifact(node: Node, output: OutputSpec, names: Names) -> Call:
     refs = [*node.refs(), *([node.when] if node.when else [])]
     deps = dict.fromkeys(names.keys[ref.node, ref.output] for ref in refs)
     return call(
         "Artifact",
-        name=quoted(names.artifacts[node.id, output.name]),
-        output=quoted(output.name),
-        key=words(names.keys[node.id, output.name]),
-        deps=_deps(list(deps)),
-        type=quoted(output.type),
-        kinds=words([output.format]) if KIND.fullmatch(output.format) else None,
+        name=names.artifacts[node.id, output.name],
+        output=output.name,
+        key=names.keys[node.id, output.name],
+        deps=tuple(deps) or None,
+        type=output.type,
+        kinds=(output.format,) if KIND.fullmatch(output.format) else None,
     )
 
 
-def _deps(keys: list[Key]) -> Tree | None:
-    return several(map(words, keys)) if keys else None
-
-
-def _checks(plan: Plan, node: Node, names: Names) -> Iterator[Tree]:
+def _checks(plan: Plan, node: Node, names: Names) -> Iterator[Call]:
     """A gate's verdict, and what a validation found: about its table. A map's are lists, and no verdicts."""
     step = plan.step_of(node)
     for output in step.outputs if node.map is None else ():
@@ -77,10 +68,10 @@ def _checks(plan: Plan, node: Node, names: Names) -> Iterator[Tree]:
             about = output.name if is_gate else step.outputs[0].name
             yield call(
                 "Check",
-                name=quoted(names.checks[node.id, output.name]),
-                output=quoted(output.name),
-                asset=words(names.keys[node.id, about]),
-                is_gate="True" if is_gate else None,
+                name=names.checks[node.id, output.name],
+                output=output.name,
+                asset=names.keys[node.id, about],
+                is_gate=is_gate or None,
             )
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.backends.dagster.layout import Tree, call, lines_of
-from headrace.backends.source import quoted
+from headrace.backends.source import Call, Code, assigned, call, literal, quoted
 
 if TYPE_CHECKING:
     from headrace.backends.dagster.settings import Settings
@@ -48,35 +47,36 @@ class Timing:
             return self.cron or "0 0 * * *"
         return f"0 0 {' '.join((self.cron or '0 0 * * *').split()[2:])}"
 
-    def partitions(self, settings: Settings) -> Tree | None:
+    def partitions(self, settings: Settings) -> Call | None:
         """The partitions; None for a pipeline whose runs are for no dates."""
         if not self.is_partitioned:
             return None
         return call(
             "dg.TimeWindowPartitionsDefinition",
-            start=quoted(settings.start.strftime(self.form)),
-            fmt=quoted(self.form),
-            cron_schedule=quoted(self.partition_cron),
-            timezone=quoted(self.zone),
-            end_offset="1",
+            start=settings.start.strftime(self.form),
+            fmt=self.form,
+            cron_schedule=self.partition_cron,
+            timezone=self.zone,
+            end_offset=1,
         )
 
     def schedule_lines(self, name: str, settings: Settings) -> Iterator[str]:
         """The schedule, called ``due`` in the file; nothing without one."""
         if self.cron is None:
             return
-        arguments = {
-            "name": quoted(name),
-            "job": "job",
-            "cron_schedule": quoted(self.cron),
-            "execution_timezone": quoted(self.zone),
-            "default_status": f"dg.DefaultScheduleStatus.{'RUNNING' if settings.schedule else 'STOPPED'}",
-        }
+        schedule = call(
+            "dg.schedule" if self.is_partitioned else "dg.ScheduleDefinition",
+            name=name,
+            job=Code("job"),
+            cron_schedule=self.cron,
+            execution_timezone=self.zone,
+            default_status=Code(f"dg.DefaultScheduleStatus.{'RUNNING' if settings.schedule else 'STOPPED'}"),
+        )
         if not self.is_partitioned:
-            yield from lines_of(call("dg.ScheduleDefinition", **arguments), "due = ")
+            yield assigned("due", schedule)
             return
         yield from ("", "")
-        yield from lines_of(call("dg.schedule", **arguments), "@")
+        yield literal(schedule, before="@")
         yield "def due(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:"
         yield '    """Ask for the run of the date that is due."""'
         yield f"    return dg.RunRequest(partition_key=context.scheduled_execution_time.strftime({quoted(self.form)}))"

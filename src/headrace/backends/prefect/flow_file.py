@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from headrace.backends.deployment import Deployment, FormField
 from headrace.backends.launcher import IMPORTS, launcher_source
 from headrace.backends.naming import unique_names
-from headrace.backends.prefect.literals import INDENT, WIDEST, Group, annotation, comments, free_name, lines_of
+from headrace.backends.prefect.literals import annotation, comments, free_name
 from headrace.backends.prefect.settings import Settings
-from headrace.backends.source import flat
+from headrace.backends.source import STEP, Call, Code, assigned, call, flat, import_sections, imports_in, literal
 from headrace.engine.attempts import secrets_in
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ RESERVED_PARAMETERS = frozenset(
 )
 """Names that Prefect, or pydantic for it, doesn't let a flow's parameters have."""
 SECOND = "# --- the pipeline ---\n"
+RUN, BEGUN = Code("run"), Code("begun")
 
 
 def flow_function(deployment: Deployment) -> str:
@@ -131,39 +132,13 @@ def _docstring(text: str) -> str:
 
 
 def _imports(deployment: Deployment) -> str:
-    """The imports, as a formatter sorts them."""
-    found = _imported()
-    for item in deployment.fields:
-        if "Literal[" in annotation(item.schema):
-            found["typing"] = found["typing"] | {"Literal"}
-    found["prefect"] = found["prefect"] | {"flow"}
+    lines = [*imports_in(_source()), *IMPORTS, "from prefect import flow"]
+    lines.append("from prefect.task_runners import ThreadPoolTaskRunner")
+    if any("Literal[" in annotation(item.schema) for item in deployment.fields):
+        lines.append("from typing import Literal")
     if any(node.map for node in deployment.plan.nodes):
-        found["prefect"] = found["prefect"] | {"unmapped"}
-    theirs = [module for module in found if module.split(".")[0] == "prefect"]
-    groups = [[module for module in found if module not in theirs], theirs]
-    return "\n\n".join("\n".join(_import_lines({name: found[name] for name in group})) for group in groups)
-
-
-def _imported() -> dict[str, frozenset[str]]:
-    """Modules, each with the names that come from it; no name for ``import module``."""
-    tree = ast.parse("\n".join([_source(), *IMPORTS, "from prefect.task_runners import ThreadPoolTaskRunner"]))
-    found: dict[str, frozenset[str]] = {}
-    for item in tree.body:
-        if isinstance(item, ast.Import):
-            found.update({name.name: frozenset() for name in item.names})
-        elif isinstance(item, ast.ImportFrom) and item.module and not item.module.startswith(("__", "headrace")):
-            names = {f"{name.name} as {name.asname}" if name.asname else name.name for name in item.names}
-            found[item.module] = found.get(item.module, frozenset()) | names
-    return found
-
-
-def _import_lines(found: Mapping[str, frozenset[str]]) -> Iterator[str]:
-    for module in sorted(name for name, names in found.items() if not names):
-        yield f"import {module}"
-    for module in sorted(name for name, names in found.items() if names):
-        names = sorted(found[module], key=lambda name: (not name.isupper(), name[0].islower(), name))
-        line = f"from {module} import {', '.join(names)}"
-        yield line if len(line) <= WIDEST else lines_of(Group(f"from {module} import (", names))
+        lines.append("from prefect import unmapped")
+    return "\n".join(import_sections(lines))
 
 
 def _constants(deployment: Deployment, settings: Settings) -> str:
@@ -207,16 +182,19 @@ def _tasks(plan: Plan, names: Names) -> str:
 def _tasks_of(plan: Plan, node: Node, names: Names) -> Iterator[str]:
     step = plan.step_of(node)
     secrets = {secret.name for tree in node.arguments.values() for secret in secrets_in(tree)}
-    more = [f"cpus={step.cpus}"] if step.cpus > 1 else []
-    more += [f"memory_bytes={step.memory_bytes}"] if step.memory_bytes else []
-    more += [f"secrets={flat(tuple(sorted(secrets)))}"] if secrets else []
-    name = flat(node.id)
+    task = call(
+        "node_task" if node.map is None else "items_task",
+        node.id,
+        cpus=step.cpus if step.cpus > 1 else None,
+        memory_bytes=step.memory_bytes or None,
+        secrets=Code(flat(tuple(sorted(secrets)))) if secrets else None,
+    )
     if node.map is None:
-        yield lines_of(Group(f"{names.tasks[node.id]} = node_task(", [name, *more]))
+        yield assigned(names.tasks[node.id], task)
         return
-    yield lines_of(Group(f"{names.tasks[f'{node.id} slices']} = slices_task(", [name]))
-    yield lines_of(Group(f"{names.tasks[f'{node.id} items']} = items_task(", [name, *more]))
-    yield lines_of(Group(f"{names.tasks[node.id]} = collecting_task(", [name]))
+    yield assigned(names.tasks[f"{node.id} slices"], call("slices_task", node.id))
+    yield assigned(names.tasks[f"{node.id} items"], task)
+    yield assigned(names.tasks[node.id], call("collecting_task", node.id))
 
 
 def _graph(plan: Plan, names: Names) -> str:
@@ -230,8 +208,8 @@ def _graph(plan: Plan, names: Names) -> str:
         nodes = [node for node in plan.nodes if depths[node.id] == depth]
         lines += [_submit(node, names) for node in nodes]
         lines += [line for node in nodes if node.map is not None for line in _map(node, names)]
-    ended = Group("[", [names.futures[node.id] for node in plan.nodes], "]")
-    lines.append(lines_of(Group("return finished(", ["run", "begun", ended]), INDENT))
+    ended = [Code(names.futures[node.id]) for node in plan.nodes]
+    lines.append(literal(call("finished", RUN, BEGUN, ended), indent=STEP, before="return "))
     return "\n".join(lines)
 
 
@@ -246,17 +224,17 @@ def _map_depths(plan: Plan) -> dict[str, int]:
 
 def _submit(node: Node, names: Names) -> str:
     name = node.id if node.map is None else f"{node.id} slices"
-    waits = Group("wait_for=[", [names.futures[before] for before in node.upstream()] or ["begun"], "]")
-    return lines_of(Group(f"{names.futures[name]} = {names.tasks[name]}.submit(", ["run", waits]), INDENT)
+    waits = [Code(names.futures[before]) for before in node.upstream()] or [BEGUN]
+    return assigned(names.futures[name], call(f"{names.tasks[name]}.submit", RUN, wait_for=waits), indent=STEP)
 
 
 def _map(node: Node, names: Names) -> Iterator[str]:
     slices, items = f"{node.id} slices", f"{node.id} items"
-    known, parts = names.futures[slices], names.futures[items]
-    arguments: list[str | Group] = ["unmapped(run)", f"sliced({known})", Group("wait_for=[", [known], "]")]
-    yield lines_of(Group(f"{parts} = {names.tasks[items]}.map(", arguments), INDENT)
-    waits = Group("wait_for=[", [known, f"*map(allow_failure, {parts})"], "]")
-    yield lines_of(Group(f"{names.futures[node.id]} = {names.tasks[node.id]}.submit(", ["run", waits]), INDENT)
+    known, parts = Code(names.futures[slices]), names.futures[items]
+    made = call(f"{names.tasks[items]}.map", call("unmapped", RUN), call("sliced", known), wait_for=[known])
+    yield assigned(parts, made, indent=STEP)
+    waits = [known, Code(f"*map(allow_failure, {parts})")]
+    yield assigned(names.futures[node.id], call(f"{names.tasks[node.id]}.submit", RUN, wait_for=waits), indent=STEP)
 
 
 def _flow(deployment: Deployment, names: Names) -> str:
@@ -274,9 +252,8 @@ def _flow(deployment: Deployment, names: Names) -> str:
     lines += ["", "", "@flow("] if lines else ["@flow("]
     lines += [*(f"    {option}," for option in options), ")"]
     fields = sorted(deployment.fields, key=lambda item: item.is_required and item.name != plan.date, reverse=True)
-    lines.append(
-        lines_of(Group(f"def {names.flow}(", [_parameter(item, plan, names) for item in fields], ") -> State:"))
-    )
+    parameters = tuple(Code(_parameter(item, plan, names)) for item in fields)
+    lines.append(literal(Call(f"def {names.flow}", parameters), after=" -> State:"))
     given = [f"{flat(item.name)}: {names.parameters[item.name]}" for item in fields if item.name != plan.date]
     lines.append(_hand_on(given, _date(deployment, names), names))
     return "\n".join(lines)

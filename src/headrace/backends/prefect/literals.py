@@ -1,11 +1,10 @@
-"""Values and types of Python as a formatter would write them: values from users are data there, never code."""
+"""Comments, types and names in the files: what comes from users is data there, never code."""
 
 from __future__ import annotations
 
 import json
 import keyword
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace.backends.source import flat
@@ -14,8 +13,6 @@ from headrace.core.values import Json
 if TYPE_CHECKING:
     from headrace.backends.deployment import Deployment
 
-WIDEST = 120
-INDENT = "    "
 PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 FORMATS = {"date": "date", "date-time": "datetime"}
 
@@ -54,27 +51,6 @@ def _plain(kind: str, schema: Mapping[str, Json]) -> str:
     if kind == "string":
         return FORMATS.get(str(schema.get("format")), "str")
     return PLAIN[kind]
-
-
-@dataclass(frozen=True)
-class Group:
-    """What stands between brackets: on one line, or each part on lines of its own."""
-
-    start: str
-    parts: Sequence[str | Group]
-    end: str = ")"
-
-    def __str__(self) -> str:
-        return f"{self.start}{', '.join(map(str, self.parts))}{self.end}"
-
-
-def lines_of(part: str | Group, indent: str = "", tail: str = "") -> str:
-    """A statement as a formatter would set it."""
-    line = f"{indent}{part}{tail}"
-    if isinstance(part, str) or len(line) <= WIDEST:
-        return line
-    inner = [lines_of(item, indent + INDENT, ",") for item in part.parts]
-    return "\n".join([indent + part.start, *inner, f"{indent}{part.end}{tail}"])
 
 
 def free_name(name: str, taken: set[str]) -> str:
