@@ -13,6 +13,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "suite": ("headrace.cli.data_suite", "write a suite of checks that hold for a table"),
     "check": ("headrace.cli.data_check", "run a suite of checks over a table"),
     "drift": ("headrace.cli.data_drift", "say how far a table lies from an earlier one or its profile"),
+    "features": ("headrace.cli.data_features", "look after the features that are served: materialize, list, get"),
 }
 
 _EPILOG = "`headrace data WORD --help` says more of each word."

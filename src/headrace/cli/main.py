@@ -23,7 +23,7 @@ WORDS: Mapping[str, tuple[str, str, str | None]] = {
     "show": ("headrace.cli.show", "show a run, make its report, save an output", "Look"),
     "why": ("headrace.cli.why", "say why steps were executed, or were not", "Look"),
     "logs": ("headrace.cli.logs", "print what steps printed", "Look"),
-    "data": ("headrace.cli.data", "look at data: profile, drift", "Look"),
+    "data": ("headrace.cli.data", "look at data, and after what is served of it: profile, drift, features", "Look"),
     "store": ("headrace.cli.store", "look after a store: gc, check, doctor", "Keep"),
     "exec": ("headrace.cli.exec_node", "execute one node of a run", None),
 }

@@ -73,7 +73,7 @@ def save_output(view: RunView, name: str, place: Path) -> Path:
 
     from headrace.formats.registry import format_named
 
-    artifact = _artifact(view, name)
+    artifact = output_artifact(view, name)
     paths = {file.path: view.store.open_object(file.digest, n_bytes=file.n_bytes) for file in artifact.files}
     copy = format_named(artifact.format).load(paths, Path)
     assert isinstance(copy, Path)
@@ -85,7 +85,8 @@ def save_output(view: RunView, name: str, place: Path) -> Path:
     return Path(shutil.move(copy, target))
 
 
-def _artifact(view: RunView, name: str) -> Artifact:
+def output_artifact(view: RunView, name: str) -> Artifact:
+    """An output of a run: of its pipeline, ``node`` or ``node.output``. Raises `RunError` when there is none such."""
     ref = view.plan.outputs.get(name)
     node, output = (ref.node, ref.output) if ref else (name, "output")
     if node not in view.plan.by_id:
