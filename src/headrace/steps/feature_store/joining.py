@@ -10,9 +10,10 @@ from headrace.core.step import step
 from headrace.formats.table import Table, TableLike
 from headrace.steps.feature_store import known
 from headrace.steps.feature_store.known import KNOWN, TIMESTAMP
-from headrace.steps.feature_store.rooms import as_of, numbered, with_known_types, with_microseconds
+from headrace.steps.feature_store.rooms import as_of, with_known_types, with_microseconds
 from headrace.steps.feature_store.view import FeatureView
 from headrace.steps.kinds import kind_of
+from headrace.steps.rooms import with_row_number
 from headrace.steps.tables import need_columns, table_of
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def point_in_time(labels: TableLike, views: Sequence[FeatureView], *, at: str) -
     need_columns([at], names, what="point_in_time looks at")
     has_zone = known.time_zone(at, schema[at], "of the labels")
     _refuse_clashes(names, views)
-    frame = with_microseconds(numbered(frame, ROW), {AT: at})
+    frame = with_microseconds(with_row_number(frame, ROW), {AT: at})
     made: list[str] = []
     for number, view in enumerate(views):
         frame = _joined(frame, schema, view, number, has_zone=has_zone)

@@ -1,4 +1,4 @@
-"""What Narwhals can't say of times and of the order of rows: one small room for each engine."""
+"""What Narwhals can't say of times and as-of joins: one small room for each engine."""
 
 from __future__ import annotations
 
@@ -64,20 +64,6 @@ def with_known_types(frame: Lazy) -> Lazy:
 
 def _nanoseconds_with_zone(relation: Any) -> set[str]:
     return {name for name, kind in zip(relation.columns, relation.types, strict=True) if str(kind) == TIMESTAMPTZ_NS}
-
-
-def numbered(frame: Lazy, name: str) -> Lazy:
-    """Number the rows from 0, in their order.
-
-    DuckDB reads and writes rows in their order unless it is told otherwise (``preserve_insertion_order``).
-    """
-    import narwhals as nw
-    import polars as pl
-
-    native: Any = frame.to_native()
-    if isinstance(native, pl.LazyFrame):
-        return nw.from_native(native.with_row_index(name).with_columns(pl.col(name).cast(pl.Int64)))
-    return _lazy(native.project(f'*, row_number() OVER () - 1 AS "{name}"'))
 
 
 def as_of(left: Lazy, right: Lazy, at: str, since: str, keys: Sequence[str]) -> Lazy:
