@@ -105,7 +105,7 @@ def test_out_of_a_run(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     # By now all has expired.
     assert out.startswith("activity: 0 of 0 entities were new or newer; 0 in sqlite:other.sqlite")
     code, _, err = told("materialize", "views_of_shop:activity", "--from", "row")
-    assert code == 1
+    assert code == 2
     assert "has no output 'row'" in err
 
 
@@ -130,7 +130,7 @@ def test_an_empty_store(told: Told, project: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 2, "headrace data features: its word comes first"),
+        ((), 2, "headrace data features: the following arguments are required: WORD"),
         (("lost",), 2, "headrace data features has no word 'lost'.\nHint: did you mean 'list'"),
         (("get", "activity", "customer=C1"), 1, "The online store 'sqlite:features.sqlite' has no view 'activity'"),
         (("materialize", "views_of_shop.py:actvity", "--from", "rows.csv"), 1, "has no feature view 'actvity'"),
