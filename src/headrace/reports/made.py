@@ -10,13 +10,15 @@ from headrace.core.errors import StoreError
 from headrace.engine.readable import stored_json
 from headrace.reports.charts import charts_of, metrics_with_intervals
 from headrace.reports.html import Html, el, join
+from headrace.reports.profiles import FORMAT as PROFILE
+from headrace.reports.profiles import is_drift, show_drift, show_profile
 from headrace.reports.values import show_value
 
 if TYPE_CHECKING:
     from headrace.core.artifact import Artifact
     from headrace.stores.protocol import Store
 
-SHOWN_FORMATS = frozenset({"json", "figure", "svg", "html", "text"})
+SHOWN_FORMATS = frozenset({"json", "figure", "svg", "html", "text", PROFILE})
 MOST_BYTES_OF_A_PICTURE = 600_000
 MOST_BYTES_OF_A_PAGE = 400_000
 MOST_BYTES_OF_A_SINGLE_VALUE = 200
@@ -55,6 +57,8 @@ def _show_file(store: Store, artifact: Artifact) -> Html | None:
             return _page(store, artifact)
         if artifact.format == "text":
             return _text(store, artifact)
+        if artifact.format == PROFILE:
+            return show_profile(store, artifact)
     except (StoreError, UnicodeDecodeError):
         return None
     return None
@@ -68,6 +72,8 @@ def is_tall(outputs: Mapping[str, Artifact]) -> bool:
 def _show_json(value: Any) -> Html:
     if not isinstance(value, Mapping):
         return show_value(value)
+    if is_drift(value):
+        return show_drift(value)
     rest = dict(value)
     parts: list[Html | None] = []
     metrics = metrics_with_intervals(rest.get("metrics"), rest.get("intervals"))

@@ -280,7 +280,10 @@ def test_histogram(found: Profile) -> None:
     bars = found["income"].histogram(10)
     assert sum(bar.count for bar in bars) == pytest.approx(found["income"].n_present)
     assert bars[0].low == found["income"].least and bars[-1].high == found["income"].greatest
-    assert len(found["income"].histogram(10, trim=0.05)) == 10
+    trimmed = found["income"].histogram(10, trim=0.05)
+    assert len(trimmed) == 10 and sum(bar.count for bar in trimmed) < 0.93 * found["income"].n_present
+    two = profile(pl.DataFrame({"x": [0] * 300 + [1] * 100}))["x"].histogram(4, trim=0.005)
+    assert [bar.count for bar in two] == [300, 0, 0, 100]
 
 
 def test_refusals(found: Profile) -> None:

@@ -137,7 +137,9 @@ class ColumnProfile:
             return (Bar(low, high, float(self.buckets.n)),)
         edges = np.linspace(low, high, n_bars + 1)
         # A bucket reaches beyond the smallest and the largest number, but none of its numbers does.
-        outer = edges if trim else np.array([-np.inf, *edges[1:-1], np.inf])
+        outer = edges.copy()
+        outer[0] = -np.inf if low <= self.low else low
+        outer[-1] = np.inf if high >= self.high else high
         counts = self.buckets.histogram(outer).tolist()
         return tuple(Bar(float(edges[i]), float(edges[i + 1]), counts[i]) for i in range(n_bars))
 
