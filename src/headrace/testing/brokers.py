@@ -84,11 +84,22 @@ class RedisServer:
         command = ["redis-server", "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", *words]
         self.process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + ANSWER_SECONDS
-        while not Path(socket).exists():
+        while not (Path(socket).exists() and self._answers()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.close()
                 raise RuntimeError("redis-server doesn't start")
             time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        import redis
+
+        try:
+            self.client().ping()
+        except redis.ConnectionError:
+            return False
+        except redis.RedisError:  # it asks for a password
+            pass
+        return True
 
     def client(self, **options: Any) -> Any:
         """A client."""

@@ -91,8 +91,8 @@ class Connection(Protocol):
         """The messages from ``start`` to ``until``, in order, in batches that are not empty.
 
         ``until`` is an end that `partitions` gave, or behind a message. ``at_most`` is how many the caller can use;
-        more may come. Nobody reads another partition before this reading has ended or was closed. Raises `DataError` when
-        messages that were there at ``start`` have been deleted since.
+        more may come. Nobody reads another partition before this reading has ended or was closed. Raises `DataError`
+        when messages that were there at ``start`` have been deleted since.
         """
 
     def commit(self, positions: Positions) -> None:
