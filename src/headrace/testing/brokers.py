@@ -78,6 +78,7 @@ class RedisServer:
     """A server of Redis, with nothing on disk, behind a socket in a folder of its own."""
 
     def __init__(self, *words: str) -> None:
+        self._clients: list[Any] = []
         self._folder = tempfile.mkdtemp(prefix="redis-")
         socket = f"{self._folder}/socket"
         self.url = f"unix://{socket}"
@@ -93,22 +94,26 @@ class RedisServer:
     def _answers(self) -> bool:
         import redis
 
-        try:
-            self.client().ping()
-        except redis.ConnectionError:
-            return False
-        except redis.RedisError:  # it asks for a password
-            pass
+        with redis.Redis.from_url(self.url) as client:
+            try:
+                client.ping()
+            except redis.AuthenticationError:
+                return True
+            except redis.RedisError:
+                return False
         return True
 
     def client(self, **options: Any) -> Any:
-        """A client."""
+        """A client, open till the server is stopped."""
         import redis
 
-        return redis.Redis.from_url(self.url, protocol=2, **options)
+        self._clients.append(redis.Redis.from_url(self.url, protocol=2, **options))
+        return self._clients[-1]
 
     def close(self) -> None:
         """Stop it."""
+        for client in self._clients:
+            client.close()
         self.process.kill()
         self.process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
