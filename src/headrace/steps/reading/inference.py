@@ -94,10 +94,14 @@ def _moments(text: pl.Series) -> pl.Series:
     """Read ISO 8601 moments. One with an offset is turned into UTC; one without is taken as it stands."""
     import polars as pl
 
-    iso = text.str.replace(" ", "T", literal=True)
-    found = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
+    first = next((value for value in text.head(100) if value is not None), "")
+    # Without fractions Polars reads five times as fast.
+    form = f"%Y-%m-%d{' ' if first[10:11] == ' ' else 'T'}%H:%M:%S{'' if len(first) == 19 else '%.f'}"
+    found = text.str.to_datetime(form, time_unit="us", strict=False)
     if found.null_count() == text.null_count():
         return found
+    iso = text.str.replace(" ", "T", literal=True)
+    found = iso.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False)
     others = [
         iso.str.to_datetime("%Y-%m-%dT%H:%M", time_unit="us", strict=False),
         iso.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False).dt.replace_time_zone(None),

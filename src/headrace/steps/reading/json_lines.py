@@ -15,7 +15,7 @@ from headrace.steps.reading.files import Member
 from headrace.steps.reading.inference import read
 from headrace.steps.reading.lines import TypedRows
 from headrace.steps.reading.options import ReadOptions
-from headrace.steps.reading.separated import stream_of
+from headrace.steps.reading.separated import cleaned, stream_of
 from headrace.steps.reading.sniffing import Sniffed, open_bytes
 
 if TYPE_CHECKING:
@@ -82,11 +82,7 @@ class JsonLines:
         import polars as pl
 
         texts = [name for name, kind in frame.schema.items() if kind == pl.String]
-        stripped = {name: pl.col(name).str.strip_chars() for name in texts}
-        spellings = list(self.options.spellings)
-        return frame.with_columns(
-            pl.when(~text.is_in(spellings)).then(text).alias(name) for name, text in stripped.items()
-        )
+        return cleaned(frame, texts, self.options.spellings)
 
     def _as_declared(
         self, frame: pl.DataFrame, lines: list[tuple[int, bytes]], bad: list[BadRow]

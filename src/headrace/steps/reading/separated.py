@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.core.errors import DataError
 from headrace.steps.reading.bad_rows import BadRow
 from headrace.steps.reading.blocks import (
+    CR,
+    LF,
     QUOTE,
     ROW_BYTES,
     Block,
@@ -29,9 +31,12 @@ from headrace.steps.reading.sniffing import Sniffed, damaged, has_wide_units, op
 if TYPE_CHECKING:
     import polars as pl
 
+    Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+
 SEPARATORS = (",", "\t", ";", "|")
 N_SHOWN = 5
 N_HEADER_LINES = 100
+FEW = 8
 BOM = b"\xef\xbb\xbf"
 
 
@@ -83,16 +88,41 @@ class SeparatedText:
         import pyarrow as pa
 
         if block.is_overlong or block.is_open:
-            return TextRows(self._frame(b""), block, [self._unending(block)])
+            return TextRows(self._cleaned(self._frame(b"")), block, [self._unending(block)])
         try:
-            if b"\0" in block.data:
-                return self._mended(block)
-            frame = self._frame(self._utf8(block.data))
+            data = self._utf8(block.data)
+            frame = self._plain_frame(data)
+            if frame is None:
+                frame = self._frame(data)
+                if len(frame) != n_rows_of(block.data, self.mark):
+                    return self._mended(block)
         except (UnicodeDecodeError, pa.ArrowInvalid):
             return self._mended(block)
-        if len(frame) != n_rows_of(block.data, self.mark):
+        if b"\0" in block.data:
             return self._mended(block)
-        return TextRows(frame, block, [])
+        return TextRows(self._cleaned(frame), block, [])
+
+    def _plain_frame(self, data: bytes) -> pl.DataFrame | None:
+        """Parse rows of UTF-8 without quotation marks and blank lines, twice as fast; None for others, or for bad rows.
+
+        Polars refuses a row with too many values, but fills up one with too few: there are as many separators as all
+        rows have together only where there is no such row.
+        """
+        import polars as pl
+
+        n_columns, n_ends = len(self.columns), data.count(LF)
+        n_rows = n_ends if data.endswith(LF) else n_ends + 1
+        n_returns = data.count(CR)
+        if n_columns == 1 or QUOTE in data or data.count(self.mark) != n_rows * (n_columns - 1):
+            return None
+        if n_returns and not n_returns == n_ends == data.count(b"\r\n"):
+            return None
+        schema = dict.fromkeys(self.columns, pl.String)
+        try:
+            frame = pl.read_csv(data, has_header=False, schema=schema, separator=self.separator, quote_char=None)
+        except pl.exceptions.PolarsError:
+            return None
+        return frame if len(frame) == n_rows else None
 
     def places(self, rows: TextRows) -> tuple[Row, ...]:
         """Say where the rows are."""
@@ -127,13 +157,10 @@ class SeparatedText:
         )
         frame = pl.from_arrow(table)
         assert isinstance(frame, pl.DataFrame)
-        return frame.select(self._cleaned(name) for name in frame.columns)
+        return frame
 
-    def _cleaned(self, name: str) -> pl.Expr:
-        import polars as pl
-
-        stripped = pl.col(name).str.strip_chars()
-        return pl.when(~stripped.is_in(list(self.missing))).then(stripped).alias(name)
+    def _cleaned(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return cleaned(frame, frame.columns, self.missing)
 
     def _mended(self, block: Block) -> TextRows:
         """Read a block with bad rows: they are found one by one, the others read together."""
@@ -149,7 +176,7 @@ class SeparatedText:
         frame = self._frame(self._utf8(b"".join(data[row.start : row.end] for row in good)))
         if len(frame) != len(good):
             raise _lost_count(self.label, len(good), len(frame))
-        return TextRows(frame, block, bad, tuple(good))
+        return TextRows(self._cleaned(frame), block, bad, tuple(good))
 
     def _problem(self, row: Row, data: bytes) -> tuple[str, str] | None:
         raw = data[row.start : row.end]
@@ -184,6 +211,23 @@ class SeparatedText:
         return self.bad_row(
             block, place, f"is longer than {ROW_BYTES >> 20} MB", "a table has line ends: is it one at all?"
         )
+
+
+def cleaned(frame: Frame, names: Iterable[str], spellings: Sequence[str]) -> Frame:
+    """Strip columns of text, and make missing what is spelled so."""
+    import polars as pl
+
+    frame = frame.with_columns(pl.col(name).str.strip_chars() for name in names)
+    return frame.with_columns(pl.when(_is_there(name, spellings)).then(pl.col(name)).alias(name) for name in names)
+
+
+def _is_there(name: str, spellings: Sequence[str]) -> pl.Expr:
+    import polars as pl
+
+    if len(spellings) > FEW:
+        return ~pl.col(name).is_in(list(spellings))
+    # Some comparisons cost less than a look-up.
+    return pl.all_horizontal(pl.col(name) != spelling for spelling in spellings)
 
 
 def _lost_count(label: str, n_expected: int, n_found: int) -> DataError:

@@ -15,6 +15,7 @@ from headrace.steps.reading.files import Member, refuse_named_twice
 from headrace.steps.reading.json_lines import declared
 from headrace.steps.reading.keeping import keep
 from headrace.steps.reading.options import ReadOptions
+from headrace.steps.reading.separated import cleaned
 from headrace.steps.reading.sniffing import Sniffed
 from headrace.steps.reading.typed_text import refuse_other_columns
 from headrace.steps.tables import need_columns
@@ -125,9 +126,7 @@ def _cleaned(frame: pl.LazyFrame, options: ReadOptions) -> pl.LazyFrame:
     import polars as pl
 
     texts = [name for name, dtype in frame.collect_schema().items() if dtype == pl.String]
-    stripped = {name: pl.col(name).str.strip_chars() for name in texts}
-    spellings = list(options.spellings)
-    return frame.with_columns(pl.when(~text.is_in(spellings)).then(text).alias(name) for name, text in stripped.items())
+    return cleaned(frame, texts, options.spellings)
 
 
 def _facts(file: Sniffed) -> tuple[Schema, int]:
