@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import DataError
+from headrace.formats.table import Table
+from headrace.steps.reading.keeping import keep
 
 if TYPE_CHECKING:
     import polars as pl
 
 RAW_BYTES = 64 << 10
+FRAME_ROWS = 10_000
 N_SHOWN = 5
 
 
@@ -30,57 +32,71 @@ class BadRow:
     encoding: str = "utf-8"
     """That of ``raw``."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw", self.raw[:RAW_BYTES])
+
 
 @dataclass
 class BadRows:
     """The rows set aside so far, and how many may be."""
 
     allowed: float = 0
-    rows: list[BadRow] = field(default_factory=list)
+    n_rows: int = 0
+    first: list[BadRow] = field(default_factory=list)
+    """The first few."""
+    _latest: list[BadRow] = field(default_factory=list)
+    _frames: list[pl.DataFrame] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.n_rows
 
     def add(self, rows: list[BadRow]) -> None:
         """Set rows aside. Raises DataError as soon as there are more than may be, where that is a number."""
-        self.rows += rows
-        if isinstance(self.allowed, int) and len(self.rows) > self.allowed:
+        self.n_rows += len(rows)
+        self.first += rows[: N_SHOWN - len(self.first)]
+        if isinstance(self.allowed, int) and self.n_rows > self.allowed:
             raise self._too_many(None)
+        self._latest += rows
+        if len(self._latest) >= FRAME_ROWS:
+            self._frames.append(_frame(self._latest))
+            self._latest.clear()
 
     def check(self, n_rows: int) -> None:
         """Raise DataError where more of the ``n_rows`` rows are set aside than may be."""
         allowed = self.allowed if isinstance(self.allowed, int) else self.allowed * n_rows
-        if len(self.rows) > allowed:
+        if self.n_rows > allowed:
             raise self._too_many(n_rows)
 
     def _too_many(self, n_rows: int | None) -> DataError:
-        first = self.rows[0]
-        text = f"Line {first.line} of {first.label!r} {first.reason}"
-        n_bad = len(self.rows)
-        same = [row for row in self.rows if row.file == first.file]
-        if n_bad > 1:
-            text += f"; bad rows are in lines {', '.join(str(row.line) for row in same[:N_SHOWN])}"
-            text += f" and {n_bad - len(same[:N_SHOWN])} more" if n_bad > len(same[:N_SHOWN]) else ""
+        row = self.first[0]
+        text = f"Line {row.line} of {row.label!r} {row.reason}"
+        lines = [str(other.line) for other in self.first if other.label == row.label]
+        if self.n_rows > 1:
+            more = f" and {self.n_rows - len(lines)} more" if self.n_rows > len(lines) else ""
+            text += f"; bad rows are in lines {', '.join(lines)}{more}"
         if self.allowed:
-            share = "" if n_rows is None else f" of {n_rows} ({n_bad / n_rows:.2%})"
-            text = f"{n_bad} rows{share} can't be read, more than max_bad_rows={self.allowed!r} allows. {text}"
-        reasons = Counter(row.hint for row in self.rows)
-        hint = first.hint if len(reasons) == 1 else "; ".join(dict.fromkeys(row.hint for row in self.rows[:N_SHOWN]))
+            share = "" if n_rows is None else f" of {n_rows} ({self.n_rows / n_rows:.2%})"
+            text = f"{self.n_rows} rows{share} can't be read, more than max_bad_rows={self.allowed!r} allows. {text}"
+        hints = "; ".join(dict.fromkeys(other.hint for other in self.first))
         more = "allow more with max_bad_rows" if self.allowed else "set them aside with ingest_rows(…, max_bad_rows=…)"
-        return DataError(text, where=str(first.file), hint=f"{hint}; or {more}")
+        return DataError(text, where=str(row.file), hint=f"{hints}; or {more}")
 
-    def frame(self) -> pl.DataFrame:
+    def table(self) -> Table:
         """The quarantine: columns ``file``, ``line``, ``raw`` (at most 64 KiB) and ``reason``, in the rows' order."""
-        import polars as pl
+        return keep([*self._frames, _frame(self._latest)])
 
-        data = {
-            "file": [row.label for row in self.rows],
-            "line": [row.line for row in self.rows],
-            "raw": [_text(row) for row in self.rows],
-            "reason": [row.reason for row in self.rows],
-        }
-        return pl.DataFrame(data, schema={"file": pl.String, "line": pl.Int64, "raw": pl.String, "reason": pl.String})
+
+def _frame(rows: list[BadRow]) -> pl.DataFrame:
+    import polars as pl
+
+    data = {
+        "file": [row.label for row in rows],
+        "line": [row.line for row in rows],
+        "raw": [_text(row) for row in rows],
+        "reason": [row.reason for row in rows],
+    }
+    return pl.DataFrame(data, schema={"file": pl.String, "line": pl.Int64, "raw": pl.String, "reason": pl.String})
 
 
 def _text(row: BadRow) -> str:
-    return row.raw[:RAW_BYTES].rstrip(b"\r\n").decode(row.encoding, errors="backslashreplace")
+    return row.raw.rstrip(b"\r\n").decode(row.encoding, errors="backslashreplace")

@@ -75,9 +75,8 @@ def cut(stream: Readable, *, separator: bytes | None, first_line: int = 1) -> It
             # What begins here has no end: take its first line out, and go on behind it.
             first_end = _line_end(buffer)
             if first_end is None and not is_end:
-                head = buffer
-                buffer, is_end = _skip_line(stream, buffer)
-                yield Block(head, line, is_overlong=True)
+                yield Block(buffer, line, is_overlong=True)
+                buffer, is_end = _skip_line(stream, buffer[-1:])
             else:
                 first_end = len(buffer) if first_end is None else first_end
                 yield Block(buffer[:first_end], line, is_open=True)
@@ -87,9 +86,8 @@ def cut(stream: Readable, *, separator: bytes | None, first_line: int = 1) -> It
             wanted = min(2 * len(buffer), ROW_BYTES)
 
 
-def _skip_line(stream: Readable, buffer: bytes) -> tuple[bytes, bool]:
+def _skip_line(stream: Readable, last: bytes) -> tuple[bytes, bool]:
     """Read on to the end of a line without keeping it: give what is behind it, and whether that is all."""
-    last = buffer[-1:]
     while chunk := stream.read(BLOCK_BYTES):
         if last == CR and chunk[:1] != LF:
             return chunk, False

@@ -147,6 +147,9 @@ class _Run:
             before = _state(opened.file)
             try:
                 for block in opened.blocks():
+                    if block.is_overlong and not self.bad.allowed:
+                        # Not after all that is behind it, which may be what a bomb unpacks to.
+                        self._take(self._typed((number, block), self.schema))
                     yield number, block
             except (EOFError, OSError, zlib.error) as error:
                 raise damaged(opened.file.path, str(error)) from error

@@ -46,9 +46,10 @@ class ReadOptions:
         except LookupError:
             hint = "such as 'utf-8', 'cp1252' or 'latin-1'"
             raise DataError(f"There is no encoding {encoding!r}", hint=hint) from None
-        is_share = isinstance(max_bad_rows, float) and 0 <= max_bad_rows < 1
-        is_count = isinstance(max_bad_rows, int) and not isinstance(max_bad_rows, bool) and max_bad_rows >= 0
-        if not (is_share or is_count):
+        is_number = isinstance(max_bad_rows, int | float) and not isinstance(max_bad_rows, bool)
+        if is_number and float(max_bad_rows).is_integer():
+            max_bad_rows = int(max_bad_rows)  # a parameter of a pipeline may have made 100.0 of 100
+        if not is_number or max_bad_rows < 0 or not (isinstance(max_bad_rows, int) or max_bad_rows < 1):
             raise DataError(
                 f"max_bad_rows is a whole number of rows, or a share below 1, but got {max_bad_rows!r}",
                 hint="such as 100, or 0.001",

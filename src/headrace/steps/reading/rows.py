@@ -68,13 +68,13 @@ def read_members(members: Sequence[Member], options: ReadOptions) -> Rows:
         reader = LineReader(members, _opened(members, sniffed, options), partitions, options.max_bad_rows)
         table = reader.read()
         bad = reader.bad
-    return Rows(table, Table.of(bad.frame()), len(bad))
+    return Rows(table, bad.table(), len(bad))
 
 
 def read_table(table: Table, options: ReadOptions) -> Rows:
     """Take a table as a file's rows are: text stripped, missing where it is spelled so, columns as declared."""
     bad = BadRows(options.max_bad_rows)
-    return Rows(table_as_declared(table, options, bad), Table.of(bad.frame()), len(bad))
+    return Rows(table_as_declared(table, options, bad), bad.table(), len(bad))
 
 
 def _opened(members: Sequence[Member], files: Sequence[Sniffed], options: ReadOptions) -> list[LineFile]:
