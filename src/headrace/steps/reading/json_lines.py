@@ -116,6 +116,8 @@ class JsonLines:
         import polars as pl
 
         wanted = {name: _without_null(kind) for name, kind in schema.items()}
+        if not len(frame):
+            return pl.DataFrame(schema=wanted)
         columns = []
         for name, kind in wanted.items():
             if name not in frame.columns:
