@@ -36,7 +36,7 @@ def run_dates(
 ) -> int:
     """Run for each date of a range, show how it goes and how it ended, and return the exit code."""
     from headrace.cli.complaint import complain
-    from headrace.cli.run import options_of
+    from headrace.cli.run import options_of, sample_of
     from headrace.cli.steady import ending_as_interrupted
     from headrace.core.errors import HeadraceError
     from headrace.engine.backfill import back_fill, overall
@@ -46,14 +46,15 @@ def run_dates(
     with ending_as_interrupted():
         try:
             session = Session(target, None, Path.cwd(), arguments.store)
-            options = options_of(arguments, teller.console(), selection)
+            sample = sample_of(arguments, session.settings)
+            options = options_of(arguments, teller.console(), selection, sample=sample)
             filled = back_fill(session, parameters, arguments.dates, options)
         except HeadraceError as error:
             return complain(error, as_json=arguments.json)
         teller.n_dates = len(filled.dates)
 
         def chosen(date: str) -> RunOptions:
-            return options_of(arguments, teller.begin(date), selection)
+            return options_of(arguments, teller.begin(date), selection, sample=sample)
 
         days = []
         for day in filled.run(chosen):

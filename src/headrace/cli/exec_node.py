@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from headrace.cli.parameters import add_date, add_parameters, read_parameters
 from headrace.cli.parser import Parser, UsageError, add_json, add_store, whole_number
+from headrace.cli.run import add_sample, sample_of
 
 if TYPE_CHECKING:
     from headrace.cli.plain import PlainConsole
@@ -60,12 +61,14 @@ def _main(arguments: argparse.Namespace, ahead: Ahead | None) -> int:
     engine = {"name": arguments.engine, "run": arguments.engine_run} if arguments.engine else None
     with ending_as_interrupted():
         if arguments.begin:
-            return _begin(session, arguments, RunOptions(display=console, engine=engine))
+            sample = sample_of(arguments, session.settings)
+            return _begin(session, arguments, RunOptions(display=console, engine=engine, sample=sample))
         if arguments.finish:
             return _finish(session, arguments, RunOptions(display=console))
         from headrace.cli.echo import Echo
 
-        options = RunOptions(display=Echo(console, session.store, arguments.run), engine=engine)
+        echo = Echo(console, session.store, arguments.run)
+        options = RunOptions(display=echo, engine=engine, sample=sample_of(arguments, session.settings))
         return _execute(session, arguments, options, console)
 
 
@@ -76,6 +79,7 @@ def _read(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--run", required=True, metavar="ID", help="the run's id, the same for all its nodes")
     add_parameters(parser)
     add_date(parser)
+    add_sample(parser)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--begin", action="store_true", help="only begin the run; names no NODE")
     what.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from headrace.cli.parser import Parser, add_json, add_store, whole_number
 
 if TYPE_CHECKING:
     from headrace.cli.console import Console
+    from headrace.core.sample import Sample
     from headrace.core.values import Json
     from headrace.engine.records import RunRecord
     from headrace.engine.run import RunOptions
@@ -50,6 +52,7 @@ def main(given: Sequence[str]) -> int:
         help="execute this step alone, whatever the cache holds of it, from inputs that are in the cache; may be given "
         "several times",
     )
+    add_sample(parser)
     add_running(parser)
     arguments = parser.read(given)
     if arguments.inline:
@@ -69,6 +72,37 @@ def main(given: Sequence[str]) -> int:
 
         return run_dates(target, parameters, arguments, selection, again=again)
     return run_target(target, parameters, Path.cwd(), arguments, again=again, selection=selection)
+
+
+def add_sample(parser: argparse.ArgumentParser) -> None:
+    """Let the run take a sample of its data."""
+    parser.add_argument(
+        "--sample",
+        metavar="SHARE",
+        help="take only this share of the data, such as 1%% or 0.01, where it enters (else HEADRACE_SAMPLE); the model "
+        "is kept apart and never promoted",
+    )
+    parser.add_argument(
+        "--sample-key",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="sample whole customers, say: the column that names them, in each table that has it; may be given again",
+    )
+    parser.add_argument(
+        "--sample-stratify", metavar="COLUMN", help="keep the share of each value of this column, where a table has it"
+    )
+
+
+def sample_of(arguments: argparse.Namespace, settings: Mapping[str, object]) -> Sample | None:
+    """The sample that was asked for; None for all data. Raises `ProjectError` for one that is none."""
+    share = arguments.sample or os.environ.get("HEADRACE_SAMPLE")
+    if not share:
+        return None
+    from headrace.core.sample import read_sample
+
+    key = tuple(arguments.sample_key)
+    return read_sample(share, settings.get("sample"), key=key, stratify=arguments.sample_stratify)
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +149,8 @@ def run_target(
     with ending_as_interrupted():
         try:
             session = Session(target, None, folder, arguments.store)
-            options = options_of(arguments, console, selection or Selection(), resumes)
+            sample = resumed_sample(resumes) if resumes else sample_of(arguments, session.settings)
+            options = options_of(arguments, console, selection or Selection(), resumes, sample)
             result = session.run(dict(parameters), options)
         except HeadraceError as error:
             console.close()
@@ -129,8 +164,20 @@ def run_target(
     return result.outcome.exit_code
 
 
+def resumed_sample(resumes: RunRecord) -> Sample | None:
+    """The sample that the run took which is resumed."""
+    from headrace.core.sample import Sample
+
+    taken = resumes.begin().get("sample")
+    return Sample.from_json(taken) if taken else None
+
+
 def options_of(
-    arguments: argparse.Namespace, console: Console, selection: Selection, resumes: RunRecord | None = None
+    arguments: argparse.Namespace,
+    console: Console,
+    selection: Selection,
+    resumes: RunRecord | None = None,
+    sample: Sample | None = None,
 ) -> RunOptions:
     """What was asked for, for the engine."""
     from headrace.engine.run import RunOptions
@@ -141,6 +188,7 @@ def options_of(
         display=console,
         resumes=resumes,
         selection=selection,
+        sample=sample,
         echo=not arguments.json,
         waits=_tell_wait if arguments.wait else None,
     )

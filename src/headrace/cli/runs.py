@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.cli.columns import table
 from headrace.cli.parser import Parser, add_json, add_store, whole_number
+from headrace.engine.readable import sample_text
 from headrace.reports.texts import counts_text, duration, moment
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ def main(given: Sequence[str]) -> int:
         return 0
     head: tuple[str, ...] = ("run", "pipeline", "outcome", "started (UTC)", "took", "steps")
     rows = [_row(item) for item in found]
-    if any(item["date"] for item in found):
-        head = (*head[:2], "date", *head[2:])
-        rows = [(*row[:2], item["date"] or "", *row[2:]) for row, item in zip(rows, found, strict=True)]
+    for name in ("date", "sample"):
+        if any(item[name] for item in found):
+            head = (*head[:2], name, *head[2:])
+            rows = [(*row[:2], item[name] or "", *row[2:]) for row, item in zip(rows, found, strict=True)]
     for line in table(rows, head):
         print(line)  # noqa: T201
     if any(item["outcome"] == ENDED_WITHOUT_A_WORD for item in found):
@@ -73,6 +75,7 @@ def _described(store: Store, ids: Sequence[str]) -> Iterator[dict[str, Any]]:
             "resumes": begin["resumes"],
             "date": begin.get("date"),
             "selection": begin.get("selection"),
+            "sample": sample_text(begin),
         }
 
 

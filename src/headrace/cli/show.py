@@ -13,7 +13,7 @@ from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.cli.parser import Parser, UsageError, add_json, add_store
 from headrace.cli.plain import describe_warning
 from headrace.cli.summary import rejection_lines
-from headrace.engine.readable import text
+from headrace.engine.readable import sample_text, text
 from headrace.reports.texts import clean, duration, moment, one_line, size
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def run_json(view: RunView) -> dict[str, Any]:
         "resumes": view.begin["resumes"],
         "date": view.begin.get("date"),
         "selection": view.begin.get("selection"),
+        "sample": view.begin.get("sample"),
         "store": view.store.url,
         "rejected_by": view.rejections(),
         "warnings": [asdict(warning) for warning in view.warnings],
@@ -136,6 +137,7 @@ def _run_lines(view: RunView) -> Iterator[str]:
         ("parameters", ", ".join(f"{name}={text(tree)}" for name, tree in view.parameters.items()) or "none"),
         ("resumes", view.begin["resumes"] or ""),
         ("date", view.begin.get("date") or ""),
+        ("sample", sampled_words(view)),
         ("asked for", _selected(view)),
         ("cancelled by", _cancelled(view)),
     ]
@@ -150,6 +152,12 @@ def _run_lines(view: RunView) -> Iterator[str]:
         yield ""
         rows = [output_row(view.store, name, artifact) for name, _, artifact in made]
         yield from table(rows, ("output", "format", "size", "digest", "value"), indent="  ")
+
+
+def sampled_words(view: RunView) -> str:
+    """That a run took a sample, and what that means; nothing where it took all."""
+    taken = sample_text(view.begin)
+    return f"{taken} of the data: its models are kept apart, and none is promoted" if taken else ""
 
 
 def _selected(view: RunView) -> str:

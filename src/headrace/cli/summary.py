@@ -14,6 +14,7 @@ from headrace.cli.columns import place, table
 from headrace.cli.outputs import made_outputs, output_json, output_row
 from headrace.core.outcome import Outcome, RunOutcome
 from headrace.engine.cancel import read_request
+from headrace.engine.readable import sample_text
 from headrace.reports.texts import clean, count, duration, last_lines, one_line
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def end_lines(view: RunView, outcome: RunOutcome, report: Path | None, again: Se
     if len(failures) > MOST_FAILURES:
         yield f"\n{len(failures) - MOST_FAILURES} more steps failed: headrace show {view.id}"
     yield from ("", headline(view, outcome))
+    if (taken := sample_text(view.begin)) is not None:
+        yield f"  of a sample: {taken} of the data; its models are kept apart, and none is promoted"
     if outcome is RunOutcome.CANCELLED and (request := read_request(view.store, view.id)):
         yield f"  as {request['by']} asked for with headrace cancel"
     yield from rejection_lines(view)

@@ -14,6 +14,7 @@ from headrace.core.external import External, external_id
 from headrace.core.values import Json
 
 if TYPE_CHECKING:
+    from headrace.core.sample import Sample
     from headrace.stores.protocol import Store
 
 
@@ -22,6 +23,9 @@ class Memory(Protocol):
 
     def memo(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call the function, or take what an earlier call made of the same."""
+
+    def code_of(self, function: Callable[..., Any]) -> str:
+        """The digest of a function's code and all that it reaches, as it counts in keys."""
 
     def load_checkpoint(self, name: str, default: Any) -> Any:
         """What was saved last under a name by an attempt with the same key, else the default."""
@@ -53,6 +57,10 @@ class RunContext:
         Is told of progress; see `progress`.
     memory
         Where parts of the step and its checkpoints are kept, or None where nothing is.
+    sample
+        What of its data the run takes, where that is a sample; see `headrace.core.sample`.
+    scratch
+        Gives the attempt's own folder for files that go when its outputs are stored.
     """
 
     run_id: str
@@ -64,6 +72,8 @@ class RunContext:
     pins: Mapping[str, Json]
     report: Callable[[float, float | None, str], None]
     memory: Memory | None = None
+    sample: Sample | None = None
+    scratch: Callable[[], Path] | None = None
 
     def pin_of(self, external: External) -> Json:
         """What an `External` argument was when the run began: a JSON value, or None when there was none.

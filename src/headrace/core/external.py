@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import ValueCodecError
@@ -39,6 +40,23 @@ class External:
         the candidate is the champion itself.
         """
         return pin
+
+
+ONCE = "$once"
+
+
+def unfingerprinted(**known: Json) -> dict[str, Json]:
+    """A pin for what has no fingerprint, such as a query's result: no other is equal to it.
+
+    A step that takes it is executed in each run, and what follows is cut off by content. Where a run is resumed, or
+    executes other steps alone, the pin of the earlier run counts. ``known`` is what is to be kept with it.
+    """
+    return {ONCE: token_hex(8), **known}
+
+
+def is_unfingerprinted(pin: Json) -> bool:
+    """Whether a pin was made by `unfingerprinted`."""
+    return isinstance(pin, dict) and ONCE in pin
 
 
 def external_tree(value: External) -> Json:

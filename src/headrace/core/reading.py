@@ -20,6 +20,7 @@ dict, TypedDict      text: a JSON object; keys are read from text
 dataclass, pydantic  an object; text: a JSON object
 NamedTuple           an object or a list; text: JSON
 Secret               text: the variable's name
+a class of sources   text that its ``__headrace_read__`` knows, such as a URL
 ===================  ===================================================================================
 
 Items and fields are read as they are declared. Text stays text wherever a ``str`` is declared.
@@ -105,6 +106,8 @@ class Reader:
             return self._scalar(value, declared, kind, scalar)
         if conforms(value, declared):
             return value
+        if self._text and isinstance(value, str) and (made := read_by_class(value, kind)) is not None:
+            return made
         if issubclass(kind, Enum):
             return self._member(value, kind)
         if is_dataclass(kind) or hasattr(kind, "_fields") or hasattr(kind, "__pydantic_fields__"):
@@ -129,6 +132,8 @@ class Reader:
         is_text = isinstance(value, str) and self._text
         if is_text and NoneType in parts and str not in parts and value.lower() in _NOTHING:
             return None
+        if is_text and (made := read_by_class(value, declared)) is not None:
+            return made
         for part in parts:
             if type(value) is class_of(part) and conforms(value, part):
                 return self.read(value, part)
@@ -264,6 +269,19 @@ class Reader:
         except MisfitError as misfit:
             misfit.place = label + misfit.place
             raise
+
+
+def read_by_class(text: str, declared: Any) -> Any:
+    """What a class among the declared ones makes of a text that it knows; None where none knows it.
+
+    Such a class has a class method ``__headrace_read__``, which is given the text and gives an instance or None.
+    """
+    for part in members(declared):
+        read = getattr(class_of(part), "__headrace_read__", None)
+        made = read(text) if read is not None else None
+        if made is not None:
+            return made
+    return None
 
 
 def _keys_of(declared: Any) -> tuple[Mapping[str, Any], set[str]]:

@@ -19,6 +19,7 @@ from headrace.core.mapping import MapOptions, check_lengths, item_type, mapped_n
 from headrace.core.names import LONGEST_ID, checked_name, is_name
 from headrace.core.places import caller, caller_place, shown_file
 from headrace.core.plan import Node, Ref
+from headrace.core.reading import read_by_class
 from headrace.core.shown import show_value
 from headrace.core.traced_step import Formats, TracedStep, describe
 from headrace.core.values import Json, check_importable, encode
@@ -208,9 +209,10 @@ class Tracer:
         """
         bound = self._bound(title, signature, args, kwargs)
         bound.apply_defaults()
-        for name, value in bound.arguments.items():
+        for name, given in bound.arguments.items():
             kind = signature.parameters[name].kind
             expected = declared.get(name, MISSING)
+            value = bound.arguments[name] = _read(given, expected, is_list=name in over)
             if name in over:
                 self._check_items(title, name, value, expected)
             elif kind is inspect.Parameter.VAR_POSITIONAL:
@@ -440,6 +442,14 @@ class _Judge:
         if culprit is value:
             return f"{shown}, {kind}" if kind else shown
         return f"{shown}, in which stands {culprit!r}" + (f", {kind}" if kind else "")
+
+
+def _read(value: Any, declared: Any, *, is_list: bool) -> Any:
+    """A text that a declared class knows how to read (a URL as a source), or a list of such; all else as it is."""
+    if is_list and type(value) in (list, tuple):
+        return type(value)(_read(item, declared, is_list=False) for item in value)
+    made = read_by_class(value, declared) if type(value) is str else None
+    return value if made is None else made
 
 
 def _as_list(value: object) -> str:

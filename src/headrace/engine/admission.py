@@ -146,7 +146,7 @@ def note(store: Store, plan: Plan, begin: Mapping[str, Any], outcome: RunOutcome
     day = date_of(plan)
     if day is None:
         return
-    is_part = bool((begin["selection"] or {}).get("only"))
+    is_part = bool((begin["selection"] or {}).get("only")) or "sample" in begin
     noted = {"version": 1, "run": begin["id"], "began": begin["started"], "is_part": is_part, "outcome": outcome}
     store.write_record(_name(plan.pipeline, text_of(day), begin["id"]), dump(noted))
 
@@ -167,7 +167,7 @@ def _newest(store: Store, pipeline: str, text: str) -> tuple[str, str] | None:
     noted = [_noted(store, _name(pipeline, text, run_id)) for run_id in runs_of(store, pipeline, text)]
     for item in sorted(noted, key=lambda item: str(item.get("began")), reverse=True):
         state = item.get("outcome") or _state(store, str(item.get("run")))
-        if state is not None and not item.get("is_part"):  # a run of single steps says nothing of the date
+        if state is not None and not item.get("is_part"):  # a run of single steps, or of a sample, says nothing of it
             return str(item["run"]), str(state)
     return None
 

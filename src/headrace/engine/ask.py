@@ -11,6 +11,7 @@ from headrace.core.artifact import Artifact
 from headrace.core.context import RunContext, entered
 from headrace.core.fit import MISSING
 from headrace.core.names import find_named
+from headrace.core.sample import Sample
 from headrace.core.values import Json, decode
 from headrace.engine.exchange import load_artifact
 from headrace.engine.launch import ForkServers
@@ -56,7 +57,11 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Json]:
 
 def pin(asked: Mapping[str, Any]) -> Json:
     """What an external is now."""
-    return decode(asked["external"]).pin(open_store(asked["store"]))
+    store = open_store(asked["store"])
+    sample = None if asked["sample"] is None else Sample.from_json(asked["sample"])
+    context = RunContext("", "", 0, 0, store, Path(asked["root"]), {}, lambda *_: None, sample=sample)
+    with entered(context):
+        return decode(asked["external"]).pin(store)
 
 
 def key_part(asked: Mapping[str, Any]) -> Json:

@@ -207,13 +207,23 @@ def _execute(
 
     store, project = workplace.store, workplace.project
     memory = StepMemory(attempt.key, attempt.run_id, attempt.node, workplace.workshop, store, attempt.since)
+    scratch = Scratch(store)
     context = RunContext(
-        attempt.run_id, attempt.node, attempt.number, attempt.seed, store, project.root, attempt.pins, report, memory
+        attempt.run_id,
+        attempt.node,
+        attempt.number,
+        attempt.seed,
+        store,
+        project.root,
+        attempt.pins,
+        report,
+        memory,
+        scratch=scratch.folder,
     )
     if attempt.table_engine:
         os.environ["HEADRACE_TABLE_ENGINE"] = attempt.table_engine
     ignored = (store.cache_dir.parent, *(Path(project.root, path) for path in attempt.paths))  # known otherwise
-    with Recorder(project, ignore=ignored) as recorder, entered(context), Scratch(store) as scratch:
+    with Recorder(project, ignore=ignored) as recorder, entered(context), scratch:
         function = workplace.function(attempt.step)
         with unseen():
             _refuse_other_code(attempt, attempt.modules, project)

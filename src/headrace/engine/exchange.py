@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -11,15 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from headrace.core.artifact import Artifact, StoredFile
-from headrace.core.errors import DefinitionError, FormatError
+from headrace.core.errors import DamagedObjectError, DefinitionError, FormatError
 from headrace.core.fit import MISSING
 from headrace.core.forms import TAG
 from headrace.core.names import find_named
 from headrace.core.values import Json, decode
+from headrace.stores.protocol import StoredBlob
 from headrace.stores.trouble import explain, is_of_the_disk
 
 if TYPE_CHECKING:
     from headrace.stores.protocol import Store
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def load_arguments(
@@ -221,10 +226,36 @@ def save_value(value: Any, declared: Any, store: Store, format_name: str | None 
         chosen = save_artifact(value, declared, folder, format_name)
         stored = []
         for path in [path for path in sorted(folder.rglob("*")) if not path.is_dir()]:
-            name = path.relative_to(folder).as_posix()
-            blob = store.add_file(path)
-            stored.append(StoredFile(name, blob.digest, blob.n_bytes))
+            blob = _known_object(path, store) or store.add_file(_own_file(path))
+            stored.append(StoredFile(path.relative_to(folder).as_posix(), blob.digest, blob.n_bytes))
     return Artifact.of(chosen.name, chosen.version, stored, natural_type(value))
+
+
+def _known_object(path: Path, store: Store) -> StoredBlob | None:
+    """The object that a link leads to or stands for, where the store holds it: it isn't read or stored again."""
+    if not path.is_symlink():
+        return None
+    target = path.readlink()
+    digest = target.name
+    if not _DIGEST.fullmatch(digest):
+        return None
+    n_bytes = store.object_size(digest)
+    if n_bytes is None:
+        return None
+    # One that was opened for the step is at a place of the store's, and was checked then.
+    is_ours = not target.is_absolute() or (n_bytes == target.stat().st_size and store.open_object(digest) == target)
+    return StoredBlob(digest, n_bytes) if is_ours else None
+
+
+def _own_file(path: Path) -> Path:
+    """The file itself, in place of a link to one that the store doesn't hold."""
+    if path.is_symlink():
+        target = path.readlink()
+        if not target.is_absolute():
+            raise DamagedObjectError(target.name, "absent")
+        path.unlink()
+        shutil.copyfile(target, path)
+    return path
 
 
 def _save_packed(value: Any, declared: Any, store: Store) -> Artifact:

@@ -65,6 +65,11 @@ class StepMemory:
         ]
         return hashlib.sha256(canonical(parts).encode()).hexdigest()
 
+    def code_of(self, function: Callable[..., Any]) -> str:
+        """The digest of a function's code and all that it reaches, as it counts in keys."""
+        with unseen():
+            return self._code(function)
+
     def _code(self, function: Callable[..., Any]) -> str:
         from headrace.core.fingerprint import fingerprint
 

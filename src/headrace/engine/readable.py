@@ -120,3 +120,12 @@ def stored_json(
     except (StoreError, ValueError):
         return None
     return (plain(tree, floats=floats),)
+
+
+def sample_text(begin: Mapping[str, Any]) -> str | None:
+    """What of its data a run took, by the record of its begin: ``1% by customer_id``; None where it took all."""
+    if not begin.get("sample"):
+        return None
+    from headrace.core.sample import Sample
+
+    return Sample.from_json(begin["sample"]).text

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import headrace
 from headrace.core.dates import DATE, text_of
 from headrace.core.errors import DefinitionError, HeadraceError, RunError
-from headrace.core.forms import TAG
 from headrace.core.outcome import RunOutcome
 from headrace.core.pipeline import Pipeline
 from headrace.core.plan import Plan, Ref
@@ -29,6 +28,7 @@ from headrace.engine.events import Announcer, Display, JsonLines, RunEnded, RunS
 from headrace.engine.launch import PRELOADABLE, CancelledError, ForkServers, InlineLauncher, Launcher, WorkerLauncher
 from headrace.engine.listeners import Opener, RunInfo, flush_seconds, messengers, switched_on
 from headrace.engine.loading import load_value
+from headrace.engine.pins import Pinning, refuse_unsampled
 from headrace.engine.prepare import (
     Prepared,
     TraceCache,
@@ -42,7 +42,6 @@ from headrace.engine.prepare import (
 from headrace.engine.process import worker_environment
 from headrace.engine.records import NodeResult, RunRecord, dump, now, run_folder
 from headrace.engine.rehearsal import refuse_missing
-from headrace.engine.request import path_pin
 from headrace.engine.schedule import run_in_turn, run_outcome, run_side_by_side
 from headrace.engine.selection import Part, Selection
 from headrace.engine.settings import read_settings, setting, store_place, worker_count
@@ -52,6 +51,7 @@ from headrace.engine.view import run_lease
 from headrace.stores.open import open_store
 
 if TYPE_CHECKING:
+    from headrace.core.sample import Sample
     from headrace.engine.starting import Ahead
     from headrace.stores.protocol import Store
 
@@ -114,6 +114,8 @@ class RunOptions:
     selection
         Which steps are executed again, or alone; by default those whose results are not there. With `resumes` it is
         that of the run that is resumed.
+    sample
+        The sample of its data that the run takes; by default all. With `resumes` it is that of the run that is resumed.
     echo
         For an inline run: also print what steps print.
     engine
@@ -130,6 +132,7 @@ class RunOptions:
     run_id: str | None = None
     resumes: RunRecord | None = None
     selection: Selection = field(default_factory=Selection)
+    sample: Sample | None = None
     echo: bool = True
     engine: Mapping[str, str] | None = None
     waits: Callable[[str], None] | None = None
@@ -226,7 +229,7 @@ class Session:
             admitted(self.store, part.prepared.plan, options.waits),
             self.store.lease(run_lease(run_id), wait_seconds=LEASE_SECONDS),
         ):
-            begin = self._begin_record(run_id, part.prepared, parameters, options, process=os.getpid())
+            begin = self._begin_record(run_id, part.prepared, parameters, options, part.taken, process=os.getpid())
             if part.taken:
                 nobody = Announcer(JsonLines(self.store, run_id), None, (), 0.0)
                 refuse_missing(self._run(begin, part, options, nobody))
@@ -302,10 +305,19 @@ class Session:
         return self.store.create_record(f"{run_folder(str(begin['id']))}/run.json", dump(begin))
 
     def _begin_record(
-        self, run_id: str, prepared: Prepared, parameters: Json, options: RunOptions, *, process: int | None
+        self,
+        run_id: str,
+        prepared: Prepared,
+        parameters: Json,
+        options: RunOptions,
+        taken: frozenset[str] = frozenset(),
+        *,
+        process: int | None,
     ) -> dict[str, Any]:
         """What a run begins with. The objects that it names are in the store then."""
         started = now()
+        if options.sample is not None:
+            refuse_unsampled(prepared.plan)
         return {
             "version": 1,
             "id": run_id,
@@ -317,7 +329,7 @@ class Session:
             "codes": self.store.add_bytes(
                 dump({name: code.to_json() for name, code in sorted(prepared.codes.items())})
             ).digest,
-            "pins": self._pins(prepared.plan, self._asker(options)),
+            "pins": self._pinning(options, taken).read(prepared.plan),
             "started": started,
             "headrace": headrace.__version__,
             "inline": options.inline,
@@ -326,6 +338,7 @@ class Session:
             "resumes": options.resumes.id if options.resumes else None,
             "date": text_of(day) if (day := date_of(prepared.plan)) else None,
             "selection": options.selection.since(started).to_json(),
+            **({"sample": options.sample.to_json()} if options.sample else {}),
         }
 
     def opened(self, run_id: str, prepared: Prepared, options: RunOptions, *, node: str | None = None) -> Run:
@@ -367,20 +380,8 @@ class Session:
         told = messengers(info, options.listeners)
         return Announcer(JsonLines(self.store, run_id), options.display, told, flush_seconds(self.settings))
 
-    def _pins(self, plan: Plan, asker: Asker) -> dict[str, Json]:
-        """What the external state that the plan names is now: files and folders, and what else pins itself."""
-        from headrace.core.external import external_id
-
-        pins: dict[str, Json] = {}
-        for found in _pinned_in(plan):
-            name = path_pin(found["value"]) if found[TAG] == "path" else external_id(found)
-            if name in pins:
-                continue
-            if found[TAG] == "path":
-                pins[name] = self.workshop.content(found["value"])
-            else:
-                pins[name] = asker.ask("pin", {"external": found, "store": self.store.url}, found["type"])
-        return pins
+    def _pinning(self, options: RunOptions, taken: frozenset[str]) -> Pinning:
+        return Pinning(self.workshop, self._asker(options), self.store, options.sample, options.resumes, taken)
 
     def _asker(self, options: RunOptions) -> Asker:
         return Asker(self.target, None if options.inline else self.servers)
@@ -457,21 +458,6 @@ def new_run_id() -> str:
     """An id that sorts by time: ``20261122-093015-123-1f3a``."""
     time_now = datetime.now(UTC)
     return f"{time_now:%Y%m%d-%H%M%S}-{time_now.microsecond // 1000:03d}-{secrets.token_hex(2)}"
-
-
-def _pinned_in(plan: Plan) -> Iterator[dict[str, Json]]:
-    """The trees in a plan's arguments that stand for external state."""
-    for node in plan.nodes:
-        waiting = list(node.arguments.values())
-        while waiting:
-            item = waiting.pop()
-            if isinstance(item, dict):
-                if item.get(TAG) in ("external", "path"):
-                    yield item
-                else:
-                    waiting.extend(item.values())
-            elif isinstance(item, list):
-                waiting.extend(item)
 
 
 def trace_inline(request: Mapping[str, Any]) -> Prepared:

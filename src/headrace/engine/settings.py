@@ -16,6 +16,7 @@ KNOWN = {
     "workers": "how many steps run at once; the number of processors by default",
     "table_engine": "polars or duckdb",
     "feature_store": "where features are served from: online, a URL, and password, the variable that holds it",
+    "sample": "a table: what `headrace run --sample` goes by (key, stratify, seed)",
     "preload": "modules that the fork server imports before the first step",
     "mlflow_tracking_uri": "where finished runs are mirrored to",
     "mlflow_experiment": "the experiment that they are mirrored into",

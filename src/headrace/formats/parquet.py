@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from headrace.core.errors import FormatError
 from headrace.formats.declared import class_of, describe, is_named, is_path, members, type_name
 from headrace.formats.files import DAMAGE_HINT, materialise
 from headrace.formats.known import TABLE_TYPES
-from headrace.formats.table import Table
+from headrace.formats.table import KeptParts, Table
 
 
 class ParquetFormat:
@@ -37,7 +37,10 @@ class ParquetFormat:
 
         if isinstance(value, Table):
             if value.paths:
-                _copy_parts(value.paths, folder)
+                _link_parts([path.absolute() for path in value.paths], folder)
+                return
+            if value.pieces:
+                _save_pieces(value, folder)
                 return
             if isinstance(value.source, PickedRows):
                 value.source.save(folder)
@@ -67,11 +70,55 @@ class ParquetFormat:
         )
 
 
-def _copy_parts(paths: tuple[Path, ...], folder: Path) -> None:
+KEPT = Path("kept-by-the-store")
+"""Where a link leads, to nothing, that stands for a stored part which nobody has opened."""
+
+
+def _link_parts(paths: Sequence[Path], folder: Path, start: int = 0) -> int:
+    """Have the parts in the folder as links: whoever keeps the folder's files knows stored ones again by them."""
     from headrace.formats.parquet_writer import part_name
 
-    for number, path in enumerate(paths):
-        shutil.copyfile(path, folder / part_name(number))
+    for number, path in enumerate(paths, start):
+        (folder / part_name(number)).symlink_to(path)
+    return start + len(paths)
+
+
+def _save_pieces(table: Table, folder: Path) -> None:
+    """Number the parts of all pieces through, and hold their columns to be the same."""
+    from headrace.formats.parquet_writer import part_name
+
+    schema: Any = None
+    n_parts = 0
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        for piece in table.pieces:
+            if isinstance(piece, KeptParts):
+                # Not opened: whoever made it has held its columns to be the same.
+                n_parts = _link_parts([KEPT / file.digest for file in piece.files], folder, n_parts)
+                continue
+            schema = _same_schema(schema, piece)
+            if piece.paths:
+                n_parts = _link_parts([path.absolute() for path in piece.paths], folder, n_parts)
+                continue
+            place = Path(aside, str(n_parts))
+            place.mkdir()
+            ParquetFormat().save(piece, place, Table)
+            for part in sorted(place.iterdir()):
+                part.rename(folder / part_name(n_parts))
+                n_parts += 1
+
+
+def _same_schema(schema: Any, piece: Table) -> Any:
+    own = piece.schema
+    if schema is None or own.equals(schema, check_metadata=True):
+        return own
+    there = {field.name: str(field.type) for field in schema}
+    here = {field.name: str(field.type) for field in own}
+    unlike = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    shown = ", ".join(f"{name!r} ({there.get(name, 'absent')}, {here.get(name, 'absent')})" for name in unlike[:5])
+    raise FormatError(
+        f"Tables that are joined have the same columns, but these differ: {shown or 'their order'}",
+        hint="bring them to the same columns and types first",
+    )
 
 
 def _collected(table: Table) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
+
+    from headrace.core.artifact import StoredFile
+    from headrace.stores.protocol import Store
 
     # To a type checker a Table may go wherever a table of any library is declared: it arrives as what was declared.
     _AnyTable: TypeAlias = Any
@@ -46,12 +51,15 @@ class Table(_AnyTable):  # type: ignore[misc]
     [9.5, None]
     """
 
-    __slots__ = ("_paths", "_source")
+    __slots__ = ("_paths", "_pieces", "_source")
 
-    def __init__(self, paths: Sequence[str | Path] = (), *, source: object = None) -> None:
-        """Stand on stored parts in the order of their rows; for anything else there is `Table.of`."""
+    def __init__(
+        self, paths: Sequence[str | Path] = (), *, source: object = None, pieces: Sequence[Piece] = ()
+    ) -> None:
+        """Stand on stored parts in the order of their rows; for anything else there are `of` and `joined`."""
         self._paths = tuple(str(path) for path in paths)
         self._source = source
+        self._pieces = tuple(pieces)
 
     @classmethod
     def of(cls, frame: object) -> Table:
@@ -66,6 +74,25 @@ class Table(_AnyTable):  # type: ignore[misc]
         if not is_table_value(frame):
             source_of(frame)
         return cls(source=frame)
+
+    @classmethod
+    def joined(cls, pieces: Iterable[Piece]) -> Table:
+        """Put tables below each other, without reading them. Their columns are the same, in the same order.
+
+        Parts that are stored stay as they are: storing the whole neither reads nor writes them again. So of a table
+        that grows, or that is changed in a few places, only what is new is written.
+
+        >>> import polars as pl
+        >>> Table.joined([Table.of(pl.DataFrame({"n": [1, 2]})), Table.of(pl.DataFrame({"n": [3]}))]).n_rows
+        3
+        """
+        found = tuple(pieces)
+        return found[0] if len(found) == 1 and isinstance(found[0], Table) else cls(pieces=found)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What the table was joined of; none for another one."""
+        return self._pieces
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -98,6 +125,10 @@ class Table(_AnyTable):  # type: ignore[misc]
 
         if self._paths:
             return table_arrivals.scan_polars(self._paths)
+        if self._pieces:
+            import polars as pl
+
+            return pl.concat([table_of(piece).polars() for piece in self._pieces])
         return _polars_of(self._source)
 
     def arrow(self) -> pa.Table:
@@ -121,6 +152,9 @@ class Table(_AnyTable):  # type: ignore[misc]
 
         if self._paths:
             return scan_duckdb(self._paths)
+        if self._pieces:
+            first, *others = (table_of(piece).duckdb() for piece in self._pieces)
+            return functools.reduce(lambda whole, piece: whole.union(piece), others, first)
         return _duckdb_of(self._source, self)
 
     def batches(self, n_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
@@ -129,6 +163,10 @@ class Table(_AnyTable):  # type: ignore[misc]
 
         if self._paths:
             yield from stored_batches(self._paths, n_rows)
+            return
+        if self._pieces:
+            for piece in self._pieces:
+                yield from table_of(piece).batches(n_rows)
             return
         for batch in self._open_source()[1]:
             yield from batch.to_batches(max_chunksize=n_rows)
@@ -140,6 +178,8 @@ class Table(_AnyTable):  # type: ignore[misc]
 
         if self._paths:
             return stored_schema(self._paths)
+        if self._pieces:
+            return table_of(self._pieces[0]).schema
         schema: pa.Schema = self._open_source()[0]
         return schema
 
@@ -154,6 +194,8 @@ class Table(_AnyTable):  # type: ignore[misc]
         """The number of rows: from the parts' footers; a lazy frame that isn't stored is run to count them."""
         from headrace.formats.table_arrivals import open_part
 
+        if self._pieces:
+            return sum(table_of(piece).n_rows for piece in self._pieces)
         if not self._paths:
             return _count_rows(self._source)
         total = 0
@@ -175,20 +217,46 @@ class Table(_AnyTable):  # type: ignore[misc]
 
         if self._paths:
             return stored_arrow(self._paths)
+        if self._pieces:
+            return pa.concat_tables([table_of(piece)._stored() for piece in self._pieces])
         schema, batches = self._open_source()
         return pa.concat_tables([schema.empty_table(), *batches])
 
     def __repr__(self) -> str:
+        if self._pieces:
+            return f"Table.joined({len(self._pieces)} pieces)"
         if self._paths:
             return f"Table({len(self._paths)} stored {'part' if len(self._paths) == 1 else 'parts'})"
         return f"Table.of({type(self._source).__module__.partition('.')[0]} {type(self._source).__name__})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self._paths, self._source)
+        return _rebuild, (self._paths, self._source, self._pieces)
 
 
-def _rebuild(paths: tuple[str, ...], source: object) -> Table:
-    return Table(paths, source=source)
+@dataclass(frozen=True)
+class KeptParts:
+    """Parts of a table that a store holds, not opened as yet: they may stand in a table without being read."""
+
+    store: Store
+    files: tuple[StoredFile, ...]
+    """In the order of their rows."""
+
+    def open(self) -> Table:
+        """Open them. Raises DamagedObjectError where one is gone or altered."""
+        return Table([self.store.open_object(file.digest, n_bytes=file.n_bytes) for file in self.files])
+
+
+Piece: TypeAlias = "Table | KeptParts"
+"""What a table is joined of."""
+
+
+def table_of(piece: Piece) -> Table:
+    """Give a piece as a table."""
+    return piece.open() if isinstance(piece, KeptParts) else piece
+
+
+def _rebuild(paths: tuple[str, ...], source: object, pieces: tuple[Piece, ...] = ()) -> Table:
+    return Table(paths, source=source, pieces=pieces)
 
 
 def _native(source: Any) -> Any:

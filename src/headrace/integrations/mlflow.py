@@ -9,6 +9,7 @@ in the store                    in MLflow
 ==============================  ==============================================================
 a run                           a run of the experiment, tag ``headrace.run_id``
 its parameters                  params
+that it took a sample           tag ``headrace.sample``, an experiment whose name ends with ``.sampled``
 numbers under ``metrics``       metrics ``auc``, with ``intervals`` also ``auc.low``, ``auc.high``
 seconds of executed steps       metrics ``seconds.train``
 outputs of the pipeline         tags ``headrace.output.model`` with their digests
@@ -36,7 +37,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headrace.core.errors import HeadraceError, ProjectError, RunError
 from headrace.engine.events import Event, RunEnded
 from headrace.engine.listeners import Listener, RunInfo
-from headrace.engine.readable import plain, stored_json, text
+from headrace.engine.readable import plain, sample_text, stored_json, text
 from headrace.engine.settings import setting
 from headrace.engine.view import RunView, find_run
 
@@ -50,6 +51,8 @@ INSTALL = 'python -m pip install "headrace[mlflow]"'
 RUN_ID, IS_WHOLE = "headrace.run_id", "headrace.is_whole"
 VERSION, DIGEST = "headrace.version", "headrace.digest"
 CHAMPION = "champion"
+SAMPLED = ".sampled"
+"""What the experiment's name ends with for runs that took a sample of their data."""
 MOST_TAG_CHARACTERS = 5_000
 MOST_PARAM_CHARACTERS = 6_000
 MOST_BATCH = 100
@@ -98,6 +101,8 @@ def mirror(
         raise RunError(f"Run {view.id!r} hasn't ended, so it can't be mirrored", hint="mirror it when it has")
     client = client_of(tracking_uri)
     name = experiment or str(view.begin["pipeline"])
+    if view.begin.get("sample"):
+        name += SAMPLED
     experiment_id = _experiment(client, name)
     found = _mirrored_run(client, experiment_id, view.id)
     if found is not None and found.data.tags.get(IS_WHOLE) == "true":
@@ -270,6 +275,8 @@ def _tags(view: RunView) -> Iterator[tuple[str, str]]:
     yield "headrace.pipeline", str(view.begin["pipeline"])
     yield "headrace.plan", str(view.begin["plan"])
     yield "headrace.store", view.store.url
+    if (taken := sample_text(view.begin)) is not None:
+        yield "headrace.sample", taken
     for name, ref in view.plan.outputs.items():
         result = view.results.get(ref.node)
         if result is not None and ref.output in result.outputs:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headrace.core.errors import DataError
+from headrace.core.sample import SAMPLING, Sampling
 from headrace.core.step import step
 from headrace.formats.table import Table
 from headrace.steps.kinds import Kind
 from headrace.steps.reading.options import MISSING, ReadOptions
 from headrace.steps.reading.rows import Rows, open_rows, read_table
 from headrace.steps.reading.sniffing import FileKind
+from headrace.steps.sampling import sampled
+from headrace.steps.sources.source import Source, fetched
 
 
 class Ingested(NamedTuple):
@@ -27,7 +30,7 @@ class Ingested(NamedTuple):
 
 @step
 def ingest(
-    source: Path,
+    source: Source | Path | str,
     *,
     kind: FileKind | None = None,
     missing: Sequence[str] = MISSING,
@@ -35,6 +38,7 @@ def ingest(
     separator: str | None = None,
     columns: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    sampling: Sampling = SAMPLING,
 ) -> Table:
     """Read files of rows, in their order, into one typed table.
 
@@ -55,7 +59,8 @@ def ingest(
     Parameters
     ----------
     source
-        The file, the folder, or a pattern such as ``data/*.csv`` (``*``, ``?``, ``[a-z]``; ``**`` for any folders).
+        The file, the folder, or a pattern such as ``data/*.csv`` (``*``, ``?``, ``[a-z]``; ``**`` for any folders); or a
+        `Source` elsewhere (see `headrace.steps.sources`), as a value or as a URL such as ``s3://bucket/key.csv``.
     kind
         What it is, where its name has no or the wrong suffix: ``"csv"``, ``"tsv"``, ``"parquet"``, ``"jsonl"``,
         ``"arrow"``.
@@ -69,6 +74,8 @@ def ingest(
         The columns' names, for separated text without a header.
     encoding
         The text's encoding, as Python names it.
+    sampling
+        What the run samples (``headrace run --sample``); left at its default.
 
     Raises
     ------
@@ -96,12 +103,12 @@ def ingest(
     options = ReadOptions.checked(
         kind=kind, missing=missing, types=types, separator=separator, columns=columns, encoding=encoding
     )
-    return _read(source, options).table
+    return sampled(_read(source, options).table, sampling)
 
 
 @step
 def ingest_rows(
-    source: Path,
+    source: Source | Path | str,
     *,
     max_bad_rows: float = 0,
     kind: FileKind | None = None,
@@ -110,6 +117,7 @@ def ingest_rows(
     separator: str | None = None,
     columns: Sequence[str] | None = None,
     encoding: str = "utf-8",
+    sampling: Sampling = SAMPLING,
 ) -> Ingested:
     """Read files of rows as `ingest` does, and set rows aside that can't be read, up to a limit.
 
@@ -158,7 +166,7 @@ def ingest_rows(
         max_bad_rows=max_bad_rows,
     )
     rows = _read(source, options)
-    return Ingested(rows.table, rows.quarantine)
+    return Ingested(sampled(rows.table, sampling), rows.quarantine)
 
 
 def _read(source: Any, options: ReadOptions) -> Rows:
@@ -166,9 +174,9 @@ def _read(source: Any, options: ReadOptions) -> Rows:
 
     if isinstance(source, Table) or is_table_value(source):
         return read_table(Table.of(source), options)
-    if not isinstance(source, str | Path):
+    if not isinstance(source, Source | Path | str):
         raise DataError(
             f"A file is read, but got {source!r} ({type(source).__name__})",
             hint="give a path, or a table of any library",
         )
-    return open_rows(Path(source), options)
+    return open_rows(fetched(source), options)

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from headrace.core.context import current_run
 from headrace.core.errors import DataError
+from headrace.core.sample import SAMPLED, SAMPLING, Sampling
 from headrace.core.step import step
 
 MARK = ".headrace-publication"
@@ -36,7 +37,7 @@ def is_published(arguments: Mapping[str, object], output: object) -> bool:
 
 
 @step(effect=is_published)
-def publish(what: Path, *, to: str) -> Publication:
+def publish(what: Path, *, to: str, sampling: Sampling = SAMPLING) -> Publication:
     """Copy an artifact to a place outside the store, where others read it.
 
     What is there already, to the last byte, isn't written again. In a pipeline the place is looked at in every run:
@@ -52,7 +53,9 @@ def publish(what: Path, *, to: str) -> Publication:
         Any artifact: an annotated `Path` takes it as a file or a folder.
     to
         The file or folder that it becomes, relative to the project (in a plain call to the current folder). The folder
-        around it is made if absent.
+        around it is made if absent. In a run that takes a sample of its data, ``.sampled`` is added to it.
+    sampling
+        What the run samples; left at its default.
 
     Raises
     ------
@@ -63,6 +66,7 @@ def publish(what: Path, *, to: str) -> Publication:
     --------
     In a pipeline: ``publish(package(model, version, sample), to="/srv/models/churn")``.
     """
+    to = to if sampling.sample is None else f"{to.rstrip('/')}{SAMPLED}"
     place = _place(to)
     new = _look(what, to)
     assert new is not None

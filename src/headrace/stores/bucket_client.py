@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -127,9 +127,19 @@ class BucketClient:
         n_bytes: int | None = self._request("download_here", name, path)
         return n_bytes
 
+    def fetch(self, name: str, path: str, etag: str) -> int | None:
+        """Write the bytes of the entry that has this etag to a new file: their number, None if it has it no more."""
+        n_bytes: int | None = self._request("fetch_here", name, path, etag)
+        return n_bytes
+
     def entries(self, folder: str) -> list[Entry]:
         """All entries below a folder, in no order."""
         return list(self._request("entries_here", folder))
+
+    def etags(self, folder: str) -> dict[str, tuple[str, int]]:
+        """The etag and the size of each entry below a folder, by its name."""
+        found: dict[str, tuple[str, int]] = self._request("etags_here", folder)
+        return found
 
     def names(self, folder: str) -> list[str]:
         """The names of all entries below a folder, in no order."""
@@ -362,6 +372,34 @@ class BucketClient:
         with ThreadPoolExecutor(_N_AT_ONCE) as pool:
             list(pool.map(part, range(0, n_bytes, part_bytes)))
 
+    def fetch_here(self, name: str, path: str, etag: str) -> int | None:
+        """See `fetch`. In parts, each of which is tried again by itself."""
+        meta = self.look_here(name)
+        if meta is None or meta.etag != etag:
+            return None
+        key, bucket, get = self.place.key(name), self._bucket_for_parts, self._library.get
+
+        def part(start: int, file: int) -> None:
+            end = min(start + self.settings.part_bytes, meta.n_bytes)
+            options = {"range": (start, end), "if_match": etag}
+            result = self._ask(lambda: get(bucket, key, options=options))
+            if str(result.meta["e_tag"]) != etag:  # a server that knows no conditions
+                raise BucketFault("changed", "the entry was changed")
+            data = bytes(self._ask(result.bytes))
+            if len(data) != end - start:
+                raise BucketFault("torn", "the answer was cut short")
+            os.pwrite(file, data, start)
+
+        try:
+            with open(path, "wb", buffering=0) as file:  # noqa: PTH123
+                for start in range(0, meta.n_bytes, self.settings.part_bytes):
+                    self._patiently(partial(part, start, file.fileno()))
+        except BucketFault as fault:
+            if fault.kind in ("absent", "changed"):
+                return None
+            raise
+        return meta.n_bytes
+
     def entries_here(self, folder: str) -> list[Entry]:
         """See `entries`."""
         prefix, bucket, each = self.place.key(folder), self._bucket, self._library.list
@@ -369,6 +407,20 @@ class BucketClient:
         def once() -> list[Entry]:
             pages = each(bucket, prefix=prefix, chunk_size=_PAGE)
             return self._ask(lambda: [self._entry(meta) for page in pages for meta in page])
+
+        return self._patiently(once)
+
+    def etags_here(self, folder: str) -> dict[str, tuple[str, int]]:
+        """See `etags`."""
+        prefix, bucket, each = self.place.key(folder) or None, self._bucket, self._library.list
+
+        def once() -> dict[str, tuple[str, int]]:
+            pages = each(bucket, prefix=prefix, chunk_size=_PAGE)
+            return self._ask(
+                lambda: {
+                    self._name(meta["path"]): (str(meta["e_tag"]), meta["size"]) for page in pages for meta in page
+                }
+            )
 
         return self._patiently(once)
 

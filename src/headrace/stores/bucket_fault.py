@@ -91,7 +91,12 @@ def explain_fault(fault: BucketFault, what: str, where: str, *, writes: bool) ->
             hint="give these credentials the right to put and delete there, or choose another store (--store, "
             "HEADRACE_STORE)",
         )
-    return StoreError(f"Could not {what}: {fault.text}", where=where, hint=_HINTS.get(fault.kind, _HINTS["network"]))
+    return StoreError(f"Could not {what}: {fault.text}", where=where, hint=hint_of(fault))
+
+
+def hint_of(fault: BucketFault) -> str:
+    """What to do about a fault."""
+    return _HINTS.get(fault.kind, _HINTS["network"])
 
 
 _HINTS: dict[Kind, str] = {
