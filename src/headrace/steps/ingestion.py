@@ -59,8 +59,8 @@ def ingest(
     Parameters
     ----------
     source
-        The file, the folder, or a pattern such as ``data/*.csv`` (``*``, ``?``, ``[a-z]``; ``**`` for any folders); or a
-        `Source` elsewhere (see `headrace.steps.sources`), as a value or as a URL such as ``s3://bucket/key.csv``.
+        The file, the folder, or a pattern such as ``data/*.csv`` (``*``, ``?``, ``[a-z]``; ``**`` for any folders); or
+        a `Source` elsewhere (see `headrace.steps.sources`), as a value or as a URL such as ``s3://bucket/key.csv``.
     kind
         What it is, where its name has no or the wrong suffix: ``"csv"``, ``"tsv"``, ``"parquet"``, ``"jsonl"``,
         ``"arrow"``.

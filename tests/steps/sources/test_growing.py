@@ -121,7 +121,7 @@ def test_other_code_or_options_read_all_again(daily: Path, project: Path) -> Non
 def test_all_files_have_the_columns_and_kinds_of_the_first(daily: Path, project: Path) -> None:
     taken(project)
     (daily / "day-3.csv").write_text("id,day\n3000,2.5\n")
-    with pytest.raises(DataError, match=r"aren't integer, as declared: '2.5'"):
+    with pytest.raises(DataError, match=r"has '2.5' in 'day' isn't integer, as declared"):
         taken(project)
     assert taken(project, types={"day": "number"})[0][-1] == 3000
     (daily / "day-3.csv").write_text("id,day,week\n3000,1,2\n")
