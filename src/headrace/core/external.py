@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, is_dataclass
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import ValueCodecError
@@ -51,7 +51,7 @@ def unfingerprinted(**known: Json) -> dict[str, Json]:
     A step that takes it is executed in each run, and what follows is cut off by content. Where a run is resumed, or
     executes other steps alone, the pin of the earlier run counts. ``known`` is what is to be kept with it.
     """
-    return {ONCE: token_hex(8), **known}
+    return {ONCE: os.urandom(8).hex(), **known}
 
 
 def is_unfingerprinted(pin: Json) -> bool:
