@@ -68,9 +68,9 @@ def leaves(words: Mapping[str, tuple[str, ...]], *before: str) -> Iterator[tuple
 @pytest.mark.parametrize("words", list(leaves(WORDS)), ids=" ".join)
 def test_every_option_of_every_word_is_offered(words: tuple[str, ...]) -> None:
     module = import_module(WORDS[words[0]][0])
-    if len(words) > 1:
-        assert set(offered(words[0], "")) == {*module.WORDS, "--help"}
-        module = import_module(module.WORDS[words[1]][0])
+    for depth, word in enumerate(words[1:], 1):
+        assert set(offered(*words[:depth], "")) == {*module.WORDS, "--help"}
+        module = import_module(module.WORDS[word][0])
     parser = parser_of(module.main)
     said = parser.format_help()
     found = offered(*words, "-")
