@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import random
 import sys
@@ -20,14 +21,17 @@ from streams.place import Place, Sender, WrongError
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "tests" / "prove" / "results" / "streams.json"
 POINTS = ("streams.before_landing", "streams.landed", "streams.committed", "engine.before_action")
-SHARE_UNDISTURBED = 0.2
-SHARE_AT_POINTS = 0.2
+SHARE_UNDISTURBED = 0.1
+SHARE_AT_POINTS = 0.1
 SHARE_CLEANED = 0.1
 MOST_TRIES = 4
 
 
-def campaign(place: Place, sender: Sender, seed: int, n_kills: int) -> dict[str, Any]:
-    """Kill so many runs, let others through, and look at the end whether each message has landed once."""
+def campaign(place: Place, sender: Sender, seed: int, n_kills: int, most_seconds: float = math.inf) -> dict[str, Any]:
+    """Kill so many runs, let others through, and look at the end whether each message has landed once.
+
+    With ``most_seconds`` no further run is killed once they have passed.
+    """
     chance = random.Random(seed)
     sender.send(50)
     place.run()
@@ -37,7 +41,7 @@ def campaign(place: Place, sender: Sender, seed: int, n_kills: int) -> dict[str,
     counts = dict.fromkeys(("n_kills", "n_too_late", "n_undisturbed", "n_workers_killed", "n_cleaned"), 0)
     with sender.sending():
         for _ in range(MOST_TRIES * n_kills):
-            if counts["n_kills"] >= n_kills:
+            if counts["n_kills"] >= n_kills or time.perf_counter() - started > most_seconds:
                 break
             draw = chance.random()
             if draw < SHARE_UNDISTURBED:
@@ -51,6 +55,7 @@ def campaign(place: Place, sender: Sender, seed: int, n_kills: int) -> dict[str,
             else:
                 is_alive = place.kill(chance.uniform(0.0, 1.1 * seconds))
                 counts["n_kills" if is_alive else "n_too_late"] += 1
+                print(f"seed {seed}: {counts}, {sender.n_sent} messages", flush=True)
             if chance.random() < SHARE_CLEANED:
                 place.clean_up()
                 counts["n_cleaned"] += 1
@@ -59,13 +64,11 @@ def campaign(place: Place, sender: Sender, seed: int, n_kills: int) -> dict[str,
     return {**counts, "n_messages": sender.n_sent, "run_seconds": round(seconds, 3), **place.check(sender.n_sent)}
 
 
-def carry_out(
-    folder: Path, seed: int, n_kills: int, store: str = "", variables: dict[str, str] | None = None
-) -> dict[str, Any]:
+def carry_out(folder: Path, seed: int, n_kills: int, most_seconds: float = math.inf) -> dict[str, Any]:
     """One campaign with brokers of its own. Raises `WrongError`."""
     with mock_kafka() as cluster, redis_server() as redis:
-        place = Place(folder, cluster, redis, store, variables or {})
-        return campaign(place, Sender(cluster, redis, seed), seed, n_kills)
+        place = Place(folder, cluster, redis)
+        return campaign(place, Sender(cluster, redis, seed), seed, n_kills, most_seconds)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python tests/prove/streams", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=math.inf, help="kill no further run after these")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args(arguments)
     if reason := missing_kafka() or missing_redis():
@@ -82,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     wrong = ""
     found: dict[str, Any] = {}
     try:
-        found = carry_out(folder / "project", options.seed, options.kills)
+        found = carry_out(folder / "project", options.seed, options.kills, options.seconds)
     except (WrongError, AssertionError) as error:
         wrong = str(error)
         print(f"WRONG: seed {options.seed}, in {folder}:\n{error}", flush=True)
