@@ -76,7 +76,7 @@ class Kafka(Stream):
     Raises DefinitionError for a setting that isn't to be set, and a secret that isn't a `Secret`.
 
     >>> Kafka("orders", "broker:9092", group="churn").chain_name
-    'kafka-orders-churn-4e4a2ab8'
+    'kafka-orders-churn-1f309ff8'
     """
 
     kind: ClassVar[str] = "kafka"

@@ -57,7 +57,7 @@ class RedisStream(Stream):
         Who reads, if the server asks.
 
     >>> RedisStream("orders", "redis://localhost:6379/0", group="churn").chain_name
-    'redis-orders-churn-1afdd5b2'
+    'redis-orders-churn-5062f152'
     """
 
     kind: ClassVar[str] = "redis"
