@@ -69,7 +69,8 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    if "bench" in parameters and (report.when == "call" or not report.passed):
+    is_of_another = report.skipped and "it is about" in str(report.longrepr)
+    if "bench" in parameters and (report.when == "call" or not report.passed) and not is_of_another:
         name = item.name.replace(f"[{parameters['bench']}]", "").replace(f"[{parameters['bench']}-", "[")
         why = str(report.longrepr[2]) if report.skipped and isinstance(report.longrepr, tuple) else ""
         found = {"outcome": report.outcome, "seconds": round(report.duration, 1), **({"why": why} if why else {})}
