@@ -11,6 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -176,25 +177,27 @@ class AirflowEngine:
     def backfill(self, deployed: Deployed, first: str, last: str) -> list[str]:
         """Airflow's own back-fill: a run for each date that the schedule names."""
         body = {"dag_id": deployed.name, "from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
-        if self.postgres:
-            self.ask("POST", "/api/v2/backfills", {**body, "max_active_runs": 2})
-        else:
-            self._backfill_alone({**body, "max_active_runs": 2})
+        with self.creating_backfills():
+            for attempt in range(20):
+                try:
+                    self.ask("POST", "/api/v2/backfills", {**body, "max_active_runs": 2})
+                    break
+                except ApiError as error:
+                    if error.code != 503 or attempt == 19:
+                        raise
+                    time.sleep(1)
         runs = [run for run in self.runs_of(deployed.name) if run["run_type"] == "backfill"]
         return [f"{deployed.name}/{run['dag_run_id']}" for run in runs]
 
-    def _backfill_alone(self, body: Mapping[str, Any]) -> None:
+    @contextmanager
+    def creating_backfills(self) -> Iterator[None]:
         """On SQLite Airflow refuses to make a back-fill while others write, and its scheduler ends over the runs that
         were taken back. So it isn't there meanwhile."""
+        if self.postgres:
+            yield
+            return
         self.services[1].stop()
-        for attempt in range(20):
-            try:
-                self.ask("POST", "/api/v2/backfills", body)
-                break
-            except ApiError as error:
-                if error.code != 503 or attempt == 19:
-                    raise
-                time.sleep(1)
+        yield
         self.services[1] = self._service("scheduler")
         wait_until(self._is_healthy, self.services[1], seconds=120)
 
