@@ -144,6 +144,12 @@ def machine() -> str:
     )
 
 
+def written_by_others(results: Path) -> str:
+    """What stands below the mark: figures of benchmarks that have commands of their own."""
+    mark, text = "<!-- by other commands -->", results.read_text() if results.is_file() else ""
+    return mark + text.partition(mark)[2]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -165,7 +171,7 @@ def main() -> None:
         f"{machine()}\n- `make bench`: medians of {options.rounds} rounds; "
         f"load {load:.1f} before, {os.getloadavg()[0]:.1f} after",
     ]
-    options.output.write_text("\n\n".join([*head, *texts]))
+    options.output.write_text("\n\n".join([*head, *texts]) + "\n" + written_by_others(options.output))
     note(f"wrote {options.output}")
 
 
