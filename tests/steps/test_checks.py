@@ -89,6 +89,8 @@ def found(columns: Any, check: Check, **tables: Any) -> tuple[Finding, list[int]
         (IsKind("v", "number"), ["1", "1e3", "x", None, "NaN"], [2, 4], 4),
         (IsKind("v", "number"), [1.0, NAN, None], [], 1),
         (Expression("v * 2 <= 10"), [5, 6, None], [1], 2),
+        (Expression("v * 4 > 0 and -v < 0 and abs(v) > 1"), [2**62, -(2**63), 3], [1], 3),
+        (IsKind("v", "datetime"), ["2024-01-01T10:00:00.5", "2024-01-01 10:00:00", "2024-01-01", None], [2], 3),
         (Expression("v is missing or v > 0", where="v is missing or v != 7"), [1, -1, None, 7], [1], 3),
     ],
 )

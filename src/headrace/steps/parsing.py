@@ -5,6 +5,7 @@ Narwhals has no cast that forgives, so what can be read is found first, and the 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import DataError
@@ -79,7 +80,10 @@ def _read_text(value: nw.Expr, kind: Kind) -> nw.Expr:
     if kind == "date":
         return nw.when(_is_day(value, DAY)).then(value).str.to_datetime("%Y-%m-%d").cast(nw.Date)
     moment = nw.when(_is_day(value, MOMENT)).then(value.str.replace_all(" ", "T", literal=True))
-    return moment.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f").cast(nw.Datetime("us"))
+    # Engines spell a fraction of a second in a format each in its own way: it is read by itself.
+    seconds = moment.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S").cast(nw.Datetime("us"))
+    digits = nw.concat_str([moment.str.slice(20, 6), nw.lit("000000")]).str.slice(0, 6)
+    return (seconds + nw.lit(timedelta(microseconds=1)) * digits.cast(nw.Int64)).cast(nw.Datetime("us"))
 
 
 def _is_day(value: nw.Expr, pattern: str) -> nw.Expr:

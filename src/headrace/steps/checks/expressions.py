@@ -15,7 +15,7 @@ functions       of numbers ``abs(x)``, ``round(x, digits)``; of text ``length(x)
 ==============  =========================================================================================
 
 What is calculated of a missing value is missing, as in SQL: ``a or b`` is true where one is true, whatever the other.
-NaN is missing.
+NaN is missing. Sums, differences and products are floats of 64 bits, as whole numbers could overflow.
 """
 
 from __future__ import annotations
@@ -412,8 +412,14 @@ def _expr(part: Part, values: Mapping[str, nw.Expr]) -> nw.Expr:
         return _called(part.name[:-2], inner, [one.value for one in part.parts])
     first = inner[0]
     if part.name in ("not", "negative", "is missing"):
-        return ~first if part.name == "not" else first.is_null() if part.name == "is missing" else first * -1
+        return ~first if part.name == "not" else first.is_null() if part.name == "is missing" else _float(first) * -1
     return _calculated(part.name, first, inner[1])
+
+
+def _float(value: nw.Expr) -> nw.Expr:
+    import narwhals as nw
+
+    return value.cast(nw.Float64)
 
 
 def _calculated(sign: str, one: nw.Expr, other: nw.Expr) -> nw.Expr:
@@ -423,9 +429,9 @@ def _calculated(sign: str, one: nw.Expr, other: nw.Expr) -> nw.Expr:
         # Engines differ in what they make of a division by zero: here it is missing.
         other = nw.when(other != 0).then(other)
     made: dict[str, Any] = {
-        "+": lambda: one + other,
-        "-": lambda: one - other,
-        "*": lambda: one * other,
+        "+": lambda: _float(one) + _float(other),
+        "-": lambda: _float(one) - _float(other),
+        "*": lambda: _float(one) * _float(other),
         "/": lambda: one / other,
         "%": lambda: one % other,
         "==": lambda: one == other,
@@ -444,8 +450,8 @@ def _called(name: str, given: list[nw.Expr], literals: list[Any]) -> nw.Expr:
 
     x = given[0]
     made: dict[str, Any] = {
-        "abs": lambda: x.abs(),
-        "round": lambda: x.round(literals[1]),
+        "abs": lambda: _float(x).abs(),
+        "round": lambda: _float(x).round(literals[1]),
         "length": lambda: x.str.len_chars(),
         "lower": lambda: x.str.to_lowercase(),
         "upper": lambda: x.str.to_uppercase(),
