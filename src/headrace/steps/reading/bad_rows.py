@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 RAW_BYTES = 64 << 10
 FRAME_ROWS = 10_000
 N_SHOWN = 5
+MOST_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,12 @@ def _frame(rows: list[BadRow]) -> pl.DataFrame:
         "reason": [row.reason for row in rows],
     }
     return pl.DataFrame(data, schema={"file": pl.String, "line": pl.Int64, "raw": pl.String, "reason": pl.String})
+
+
+def shown(value: object) -> str:
+    """Give a value as a reason shows it: not all of a long one."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def _text(row: BadRow) -> str:

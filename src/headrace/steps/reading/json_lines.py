@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.core.errors import DataError
 from headrace.steps.kinds import Kind, polars_type
-from headrace.steps.reading.bad_rows import BadRow
+from headrace.steps.reading.bad_rows import BadRow, shown
 from headrace.steps.reading.blocks import ROW_BYTES, Block, cut, n_rows_of
 from headrace.steps.reading.files import Member
 from headrace.steps.reading.inference import read
@@ -41,7 +41,7 @@ class JsonLines:
     def blocks(self) -> Iterator[Block]:
         """Cut it into lines."""
         with open_bytes(self.file) as file:
-            yield from cut(stream_of(file, self.options.encoding), separator=None)
+            yield from cut(stream_of(file, self.options.encoding, as_utf8=True), separator=None)
 
     def typed(self, block: Block, schema: Schema | None) -> TypedRows:
         """Read a block; ``schema`` changes nothing, as lines say themselves what they hold."""
@@ -94,7 +94,7 @@ class JsonLines:
             values = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), pl.String)
             found, wrong = declared(values, kind)
             for number in wrong.arg_true():
-                reasons.setdefault(number, []).append(f"{values[number]!r} in {name!r} isn't {kind}")
+                reasons.setdefault(number, []).append(f"{shown(values[number])} in {name!r} isn't {kind}")
             frame = frame.with_columns(found)
         if not reasons:
             return frame, bad

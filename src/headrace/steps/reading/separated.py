@@ -286,9 +286,10 @@ class _WithoutMark:
         return found
 
 
-def stream_of(file: Any, encoding: str) -> Readable:
+def stream_of(file: Any, encoding: str, *, as_utf8: bool = False) -> Readable:
     """Give a file's text without a byte order mark, as UTF-8 where its encoding can't be cut at line ends."""
-    return _WithoutMark(_Transcoded(file, encoding) if has_wide_units(encoding) else file)
+    is_transcoded = has_wide_units(encoding) or (as_utf8 and not _is_utf8(encoding))
+    return _WithoutMark(_Transcoded(file, encoding) if is_transcoded else file)
 
 
 def open_separated(file: Sniffed, member: Member, options: ReadOptions) -> SeparatedText:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.core.errors import DataError
 from headrace.formats.table import Table
-from headrace.steps.reading.bad_rows import BadRow, BadRows
+from headrace.steps.reading.bad_rows import BadRow, BadRows, shown
 from headrace.steps.reading.files import Member, refuse_named_twice
 from headrace.steps.reading.json_lines import declared
 from headrace.steps.reading.keeping import keep
@@ -106,7 +106,7 @@ def _as_declared(
         for name, kind in options.types.items():
             found, wrong = declared(frame[name], kind)
             for number in wrong.arg_true():
-                reasons.setdefault(number, []).append(f"{frame[name][number]!r} in {name!r} isn't {kind}")
+                reasons.setdefault(number, []).append(f"{shown(frame[name][number])} in {name!r} isn't {kind}")
             frame = frame.with_columns(found)
         if reasons:
             bad.add([_bad_row(raw, number, n_before, member, why) for number, why in sorted(reasons.items())])

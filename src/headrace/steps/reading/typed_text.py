@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from headrace.core.errors import DataError
 from headrace.steps.kinds import KINDS, Kind, polars_type
-from headrace.steps.reading.bad_rows import BadRow
+from headrace.steps.reading.bad_rows import BadRow, shown
 from headrace.steps.reading.blocks import Block
 from headrace.steps.reading.files import Member
 from headrace.steps.reading.inference import guessed, joined, read
@@ -60,27 +62,25 @@ class TypedText:
 
     def _as_declared(self, rows: TextRows) -> tuple[pl.DataFrame, list[BadRow]]:
         """Read declared columns; set rows aside that have a value which isn't of its kind."""
-        checked = {name: kind for name, kind in self.declared.items() if kind != "text"}
-        frame, misfits = rows.frame, []
-        for name, kind in checked.items():
+        frame = rows.frame
+        misfits: dict[str, pl.Series] = {}
+        for name, kind in self.declared.items():
             found, wrong = read(frame[name], kind)
             if wrong.any():
-                misfits.append((name, wrong))
+                misfits[name] = wrong
             frame = frame.with_columns(found)
         if not misfits:
             return frame, rows.bad
-        is_bad = misfits[0][1]
-        for _, wrong in misfits[1:]:
-            is_bad = is_bad | wrong
-        return frame.filter(~is_bad), self._with_misfits(rows, [name for name, _ in misfits], is_bad)
+        is_bad = reduce(or_, misfits.values())
+        return frame.filter(~is_bad), self._with_misfits(rows, misfits, is_bad)
 
-    def _with_misfits(self, rows: TextRows, names: Sequence[str], is_bad: pl.Series) -> list[BadRow]:
+    def _with_misfits(self, rows: TextRows, misfits: Mapping[str, pl.Series], is_bad: pl.Series) -> list[BadRow]:
         places = self.text.places(rows)
-        texts = {name: rows.frame[name] for name in names}
         bad = list(rows.bad)
         for number in is_bad.arg_true():
-            wrong = [name for name in names if read(texts[name][number : number + 1], self.declared[name])[1][0]]
-            reasons = [f"{texts[name][number]!r} in {name!r} isn't {self.declared[name]}" for name in wrong]
+            wrong = [name for name, where in misfits.items() if where[number]]
+            values = {name: rows.frame[name][number] for name in wrong}
+            reasons = [f"{shown(value)} in {name!r} isn't {self.declared[name]}" for name, value in values.items()]
             hint = f"add its spelling to missing=, or read {wrong[0]!r} as text"
             bad.append(self.text.bad_row(rows.block, places[number], f"has {', '.join(reasons)}, as declared", hint))
         return sorted(bad, key=lambda row: row.line)
