@@ -22,7 +22,8 @@ def flow(source: Path) -> Table:
     return ingest(source)
 """
 PLAIN = [case for case in (*BAD_FILES, *BAD_ROWS) if not case.options and not getattr(case, "is_heavy", False)]
-SLICE = [case for case in PLAIN if case.what in ("empty", "gzip cut short", "too many fields", "a link to nothing")]
+SLICE = [case for case in PLAIN if case.what == "too many fields"]
+"""A run takes its seconds on a busy machine: `make prove` does all."""
 
 
 def project(folder: Path, case: Broken) -> Path:
