@@ -15,7 +15,13 @@ from headrace.steps.checks.base import Check, RowCheck, Values
 from headrace.steps.checks.expressions import parse
 from headrace.steps.great_expectations import observing
 from headrace.steps.great_expectations.rows import OfType
-from headrace.steps.great_expectations.wholes import AllDistinct, Ordered, WindowCheck, WithinDeviations
+from headrace.steps.great_expectations.wholes import (
+    AllDistinct,
+    ByGreatExpectations,
+    Ordered,
+    WindowCheck,
+    WithinDeviations,
+)
 from headrace.steps.kinds import Kind, kind_of
 from headrace.steps.parsing import plain_value
 from headrace.steps.rooms import with_row_number
@@ -46,6 +52,8 @@ class Evaluated:
     """More of the result than what was observed and the details."""
     rows: pl.DataFrame | None = None
     """The rows that broke it, in their order, with the column ``_row``: their number from 0."""
+    given: Mapping[str, Any] | None = None
+    """The result as Great Expectations itself gave it, where that ran it."""
     error: Exception | None = None
     """Why it couldn't be evaluated: a column isn't there, or of a kind that can't be looked at so."""
 
@@ -66,7 +74,8 @@ def evaluate(table: object, checks: Sequence[Check], wanted: Wanted | None = Non
     schema = frame.collect_schema()
     kinds: dict[str, Kind | None] = {name: kind_of(dtype) for name, dtype in schema.items()}
     errors = {n: error for n, check in enumerate(checks) if (error := _why_not(check, kinds))}
-    able = {n: check for n, check in enumerate(checks) if n not in errors}
+    theirs = _by_great_expectations(table, checks)
+    able = {n: check for n, check in enumerate(checks) if n not in errors and n not in theirs}
     frame = _with_values(frame, schema, able)
     if any(isinstance(check, RowCheck | WindowCheck) for check in able.values()):
         frame = with_row_number(frame, ROW)
@@ -74,9 +83,31 @@ def evaluate(table: object, checks: Sequence[Check], wanted: Wanted | None = Non
     counted = _count(frame, able, kinds)
     scene = observing.Scene(frame, kinds, tuple(schema), counted)
     return [
-        Evaluated(check, success=False, error=errors[n]) if n in errors else _evaluated(scene, n, check, wanted)
+        Evaluated(check, success=False, error=errors[n])
+        if n in errors
+        else theirs.get(n) or _evaluated(scene, n, check, wanted)
         for n, check in enumerate(checks)
     ]
+
+
+def _by_great_expectations(table: object, checks: Sequence[Check]) -> dict[int, Evaluated]:
+    own = {n: check for n, check in enumerate(checks) if isinstance(check, ByGreatExpectations)}
+    if not own:
+        return {}
+    import polars as pl
+
+    from headrace.steps.great_expectations.running import run_all
+
+    found = {}
+    for (n, check), result in zip(own.items(), run_all(table, [*own.values()]), strict=True):
+        told = result.get("result", {})
+        rows = pl.DataFrame({ROW: pl.Series(told.get("unexpected_index_list") or [], dtype=pl.Int64)})
+        n_bad, n_all = int(told.get("unexpected_count") or 0), int(told.get("element_count") or 0)
+        observed = told.get("observed_value")
+        found[n] = Evaluated(
+            check, bool(result["success"]), n_all, n_all, n_bad, observed=observed, rows=rows, given=result
+        )
+    return found
 
 
 def _why_not(check: Check, kinds: Mapping[str, Kind | None]) -> DataError | None:

@@ -150,12 +150,18 @@ def suite_result(suite: ExpectationSuite, results: Sequence[Fields]) -> Fields:
 
 
 def _result(expectation: Expectation, found: Evaluated, how: ResultFormat) -> Fields:
+    if found.given is not None:
+        given = Fields(found.given)
+        given.update(expectation_config=Fields(expectation.config), result=Fields(found.given.get("result") or {}))
+        return given
     made = Fields(success=found.success, expectation_config=Fields(expectation.config), result=Fields(), meta={})
     made["exception_info"] = Fields(raised_exception=False, exception_traceback=None, exception_message=None)
     if found.error is not None:
         made["exception_info"].update(raised_exception=True, exception_message=str(found.error))
     elif how.level != "BOOLEAN_ONLY":
-        is_map = expectation.entry.is_map and found.observed is None  # a type is observed once for the column
+        is_map = (
+            expectation.entry is not None and expectation.entry.is_map and found.observed is None
+        )  # a type is observed once for the column
         made["result"] = _map_result(expectation, found, how) if is_map else _observed_result(found)
     return made
 
@@ -218,9 +224,10 @@ def _values(expectation: Expectation, found: Evaluated) -> list[Any]:
     names = found.check.columns
     # A pair may name one column twice.
     rows = list(zip(*(found.rows[name].to_list() for name in names), strict=True))
-    if expectation.entry.kind == "column map":
+    kind = expectation.entry.kind if expectation.entry else ""
+    if kind == "column map":
         return [row[0] for row in rows]
-    if expectation.entry.kind == "pair map":
+    if kind == "pair map":
         return rows
     return [dict(zip(names, row, strict=True)) for row in rows]
 

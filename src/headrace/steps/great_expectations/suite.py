@@ -12,9 +12,12 @@ from headrace.core.errors import DataError, near_miss
 from headrace.steps.checks.base import Check
 from headrace.steps.great_expectations.conditions import Condition, ConditionError, read_condition, where_text
 from headrace.steps.great_expectations.mapping import MAPPED, REFUSED, Entry
+from headrace.steps.great_expectations.running import need_great_expectations
+from headrace.steps.great_expectations.wholes import ByGreatExpectations
 from headrace.steps.kinds import Kind
 
 Form = Literal["1.x", "older"]
+Unmapped = Literal["refuse", "great_expectations"]
 
 BESIDE = frozenset(
     {"result_format", "catch_exceptions", "include_config", "meta", "id", "notes", "description", "severity"}
@@ -46,9 +49,9 @@ class Expectation:
     """Its row condition, which needs the columns' kinds to be said exactly: see `bound`."""
 
     @property
-    def entry(self) -> Entry:
-        """How it is mapped."""
-        return MAPPED[self.type]
+    def entry(self) -> Entry | None:
+        """How it is mapped; None where Great Expectations itself runs it."""
+        return None if isinstance(self.check, ByGreatExpectations) else MAPPED[self.type]
 
     def bound(self, kinds: Mapping[str, Kind | None]) -> Check:
         """Give the check for a table whose columns are of these kinds: dates in its condition are read as such."""
@@ -98,7 +101,10 @@ def is_suite(plain: object) -> bool:
 
 
 def read_suite(
-    source: str | Path | Mapping[str, Any], *, parameters: Mapping[str, Any] | None = None
+    source: str | Path | Mapping[str, Any],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    unmapped: Unmapped = "refuse",
 ) -> ExpectationSuite:
     """Read a suite from its JSON file, or from what stands in one.
 
@@ -106,6 +112,9 @@ def read_suite(
     ----------
     parameters
         Values for ``{"$PARAMETER": "name"}``, over those that the suite has itself.
+    unmapped
+        What becomes of an expectation without a counterpart: "refuse", or "great_expectations", which has it run by
+        Great Expectations itself (the extra ``gx``), with the whole table in memory.
 
     Raises
     ------
@@ -130,12 +139,16 @@ def read_suite(
             f"{_shown(source)} is no suite of Great Expectations",
             hint='such a file is {"name": ..., "expectations": [{"type": "expect_...", "kwargs": {...}}, ...]}',
         )
+    if unmapped not in ("refuse", "great_expectations"):
+        raise DataError(f"unmapped is 'refuse' or 'great_expectations', but got {unmapped!r}")
+    if unmapped == "great_expectations":
+        need_great_expectations()
     known = {**(plain.get("suite_parameters") or plain.get("evaluation_parameters") or {}), **(parameters or {})}
     made: list[Expectation] = []
     refused: list[str] = []
     for number, written in enumerate(plain["expectations"], 1):
         try:
-            made.append(read_expectation(written, parameters=known))
+            made.append(_read_any(written, known, unmapped))
         except DataError as error:
             refused.append(f"\n  {number}. {error.message}{f': {error.hint}' if error.hint else ''}")
     if refused:
@@ -148,6 +161,20 @@ def read_suite(
     name = str(plain.get("name") or plain.get("expectation_suite_name") or "default")
     form: Form = "older" if any("expectation_type" in each for each in plain["expectations"]) else "1.x"
     return ExpectationSuite(name, tuple(made), plain.get("meta") or {}, form)
+
+
+def _read_any(written: Mapping[str, Any], parameters: Mapping[str, Any], unmapped: Unmapped) -> Expectation:
+    try:
+        return read_expectation(written, parameters=parameters)
+    except DataError:
+        if unmapped == "refuse":
+            raise
+    name, kwargs = str(written.get("expectation_type") or written.get("type")), dict(written.get("kwargs") or {})
+    severity = str(written.get("severity") or "critical")
+    arguments = json.dumps(_filled(kwargs, parameters), ensure_ascii=False, sort_keys=True)
+    check = ByGreatExpectations(name, arguments, severity=SEVERITIES.get(severity, "error"))
+    form: Form = "older" if "expectation_type" in written else "1.x"
+    return Expectation(name, kwargs, check, written.get("meta") or {}, severity, form)
 
 
 def _shown(source: object) -> str:

@@ -128,6 +128,20 @@ class WithinDeviations(WindowCheck):
         return NUMBERS
 
 
+@dataclass(frozen=True, slots=True)
+class ByGreatExpectations(OwnScan, Check):
+    """An expectation that Great Expectations itself runs: see `headrace.steps.great_expectations.running`."""
+
+    expectation: str
+    arguments: str
+    """Its arguments as JSON."""
+
+    @property
+    def says(self) -> str:
+        """The rule in words."""
+        return f"{self.expectation} {self.arguments}"
+
+
 # --- whole columns ------------------------------------------------------------------------------------------------
 
 
