@@ -18,7 +18,10 @@ compile() { # compile OUTPUT ARGUMENTS...
     fi
 }
 
-compile constraints-dev.txt --all-extras --group dev pyproject.toml "$@"
+# Great Expectations holds others back: it is never in the environment that develops.
+extras=$(sed -n '/^\[project.optional-dependencies\]/,/^\[/s/^\([a-z0-9-]*\) = .*/--extra \1/p' pyproject.toml | grep -vx -- '--extra gx')
+# shellcheck disable=SC2086
+compile constraints-dev.txt $extras --group dev pyproject.toml "$@"
 # The smaller sets are cuts of that one, so that one environment can hold them all.
 cut=$(mktemp)
 trap 'rm -f "$cut"' EXIT
@@ -26,4 +29,4 @@ sed -E 's/ *\\$//; /^ +--hash/d' constraints-dev.txt >"$cut"
 compile constraints.txt --group build -c "$cut" pyproject.toml
 echo uv | compile constraints-uv.txt -c "$cut" -
 # The oldest releases that pyproject.toml admits.
-compile constraints-floors.txt --resolution lowest-direct --all-extras --group dev pyproject.toml
+compile constraints-floors.txt --resolution lowest-direct $extras --group dev pyproject.toml

@@ -14,12 +14,13 @@ from headrace.cli.parser import Parser, UsageError, add_json
 if TYPE_CHECKING:
     from headrace.formats.table import Table
     from headrace.steps.checks import Finding
+    from headrace.steps.great_expectations.suite import ExpectationSuite
     from headrace.steps.suites import Suite
     from headrace.steps.validation.looking import Looked
 
 DESCRIPTION = """\
-Run a suite of checks over a table: a YAML file, such as `headrace data suite DATA -o FILE` writes, or the checks in a
-Python file, FILE.py:NAME.
+Run a suite of checks over a table: a YAML file, such as `headrace data suite DATA -o FILE` writes, the checks in a
+Python file, FILE.py:NAME, or a suite of Great Expectations, FILE.json.
 
 It ends with 0 when all checks of severity "error" hold, and with 1 when one doesn't. Rows are counted from 0."""
 FAILED = 1
@@ -30,7 +31,7 @@ def main(given: Sequence[str]) -> int:
     """Check a table."""
     parser = Parser("data check", DESCRIPTION)
     add_data(parser)
-    parser.add_argument("suite", metavar="SUITE", help="the suite: FILE.yaml, or FILE.py:NAME")
+    parser.add_argument("suite", metavar="SUITE", help="the suite: FILE.yaml, FILE.py:NAME, or FILE.json of GX")
     parser.add_argument(
         "--table",
         action="append",
@@ -42,12 +43,26 @@ def main(given: Sequence[str]) -> int:
         "--quarantine", type=Path, metavar="FILE", help="write the rows that break a rule to this file, Parquet or CSV"
     )
     parser.add_argument("--all", action="store_true", help="list checks that hold too")
+    parser.add_argument(
+        "--gx-result", type=Path, metavar="FILE", help="write Great Expectations' own validation result to this file"
+    )
+    parser.add_argument(
+        "--unmapped",
+        choices=("refuse", "great_expectations"),
+        default="refuse",
+        help="what runs an expectation of GX that has no counterpart: nothing, or GX itself (the extra gx)",
+    )
     add_json(parser)
     arguments = parser.read(given)
     tables = _tables(arguments.table)
+    from headrace.steps.great_expectations.suite import ExpectationSuite
     from headrace.steps.validation.looking import look
 
-    suite = _suite(arguments.suite)
+    suite = _suite(arguments.suite, arguments.unmapped)
+    if isinstance(suite, ExpectationSuite):
+        suite = _of_expectations(arguments, suite)
+    elif arguments.gx_result is not None:
+        raise UsageError("--gx-result is for a suite of Great Expectations", hint="leave it out: --json tells all")
     named = {name: Path(place) for name, place in suite.tables.items()} | tables
     looked = look(open_table(arguments.data), suite.checks, {name: open_table(path) for name, path in named.items()})
     n_bad = int(looked.bad_rows().sum())
@@ -74,11 +89,28 @@ def _tables(given: Sequence[str]) -> dict[str, Path]:
     return tables
 
 
-def _suite(place: str) -> Suite:
+def _of_expectations(arguments: Any, suite: ExpectationSuite) -> Suite:
+    """Give a suite's checks for the table's columns, and write GX's own result where it is asked for."""
+    from headrace.steps.great_expectations.results import validate_suite
+    from headrace.steps.kinds import kind_of
+    from headrace.steps.suites import Suite
+    from headrace.steps.tables import scan
+
+    table = open_table(arguments.data)
+    kinds = {name: kind_of(dtype) for name, dtype in scan(table).collect_schema().items()}
+    if arguments.gx_result is not None:
+        arguments.gx_result.write_text(f"{validate_suite(table, suite)}\n", encoding="utf-8")
+    return Suite(tuple(expectation.bound(kinds) for expectation in suite.expectations))
+
+
+def _suite(place: str, unmapped: Any) -> Suite | ExpectationSuite:
     """Read a suite's file, or run a Python file and take what it names."""
     from headrace.core.errors import DataError, near_miss
+    from headrace.steps.great_expectations.suite import read_suite
     from headrace.steps.suites import Suite
 
+    if _is_json(Path(place)):
+        return read_suite(place, unmapped=unmapped)
     path, colon, name = place.rpartition(":")
     if not (colon and path.endswith(".py")):
         if place.endswith(".py"):
@@ -98,6 +130,14 @@ def _suite(place: str) -> Suite:
         raise DataError(f"{path!r} has no {name!r}", hint=near_miss(name, known))
     found = made[name]
     return found if isinstance(found, Suite) else Suite(tuple(found))
+
+
+def _is_json(path: Path) -> bool:
+    """Say whether a file holds a JSON document, whatever its name is."""
+    if path.suffix in (".yaml", ".yml") or not path.is_file():
+        return path.suffix == ".json"
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
 
 
 def _write_quarantine(looked: Looked, path: Path) -> None:

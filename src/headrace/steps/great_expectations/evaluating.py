@@ -94,19 +94,14 @@ def _by_great_expectations(table: object, checks: Sequence[Check]) -> dict[int, 
     own = {n: check for n, check in enumerate(checks) if isinstance(check, ByGreatExpectations)}
     if not own:
         return {}
-    import polars as pl
-
     from headrace.steps.great_expectations.running import run_all
 
     found = {}
     for (n, check), result in zip(own.items(), run_all(table, [*own.values()]), strict=True):
         told = result.get("result", {})
-        rows = pl.DataFrame({ROW: pl.Series(told.get("unexpected_index_list") or [], dtype=pl.Int64)})
-        n_bad, n_all = int(told.get("unexpected_count") or 0), int(told.get("element_count") or 0)
-        observed = told.get("observed_value")
-        found[n] = Evaluated(
-            check, bool(result["success"]), n_all, n_all, n_bad, observed=observed, rows=rows, given=result
-        )
+        n_bad = int(told.get("unexpected_count") or 0)
+        observed = told.get("observed_value", f"{n_bad} unexpected rows")
+        found[n] = Evaluated(check, bool(result["success"]), n_bad=n_bad, observed=observed, given=result)
     return found
 
 

@@ -156,7 +156,7 @@ def read_suite(
             f"{len(refused)} of {len(plain['expectations'])} expectations of {_shown(source)} can't be mapped:"
             + "".join(refused),
             hint="take them out, say them otherwise, or let Great Expectations itself run them: "
-            "unmapped='great_expectations'",
+            "unmapped='great_expectations' (--unmapped great_expectations)",
         )
     name = str(plain.get("name") or plain.get("expectation_suite_name") or "default")
     form: Form = "older" if any("expectation_type" in each for each in plain["expectations"]) else "1.x"

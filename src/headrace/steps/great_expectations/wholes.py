@@ -129,8 +129,11 @@ class WithinDeviations(WindowCheck):
 
 
 @dataclass(frozen=True, slots=True)
-class ByGreatExpectations(OwnScan, Check):
-    """An expectation that Great Expectations itself runs: see `headrace.steps.great_expectations.running`."""
+class ByGreatExpectations(OwnScan, WholeCheck):
+    """An expectation that Great Expectations itself runs: see `headrace.steps.great_expectations.running`.
+
+    It holds or doesn't for the table as a whole: no row is set aside for it.
+    """
 
     expectation: str
     arguments: str

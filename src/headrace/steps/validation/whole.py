@@ -89,7 +89,8 @@ def whole_finding(number: int, check: Check, facts: Facts) -> Finding:
 def _seen_apart(number: int, check: Check, facts: Facts) -> Told:
     seen = facts.apart[number]
     value = float(seen.observed) if isinstance(seen.observed, int | float) else None
-    return Told(str(seen.observed), check.says, value, seen.success)
+    observed = ("it is so" if seen.success else "it isn't so") if seen.observed is None else str(seen.observed)
+    return Told(observed, check.says, value, seen.success)
 
 
 def _missing_share(number: int, check: MissingShare, facts: Facts) -> Told:
