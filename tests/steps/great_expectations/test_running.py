@@ -1,4 +1,4 @@
-"""Handing expectations to Great Expectations itself, of which a stand-in is here: the real one has its own environment."""
+"""Handing expectations to Great Expectations itself, of which a stand-in is here: it has an environment of its own."""
 
 from __future__ import annotations
 
