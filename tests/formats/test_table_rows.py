@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headrace.core.errors import FormatError
 from headrace.formats import parquet_writer
 from headrace.formats.parquet import ParquetFormat
 from headrace.formats.table import Table
@@ -88,3 +89,13 @@ def test_rows_in_are_rows_kept_and_left_out(marks: list[bool]) -> None:
     kept = Table.of(PickedRows(table, mask)).polars().collect()["n"].to_list()
     others = Table.of(PickedRows(table, mask, are_left_out=True)).polars().collect()["n"].to_list()
     assert sorted([*kept, *others]) == list(range(100))
+
+
+def test_a_table_that_gives_other_rows_the_second_time(small_groups: None, tmp_path: Path) -> None:
+    table = stored(FRAME.head(90), tmp_path / "all")
+    mask = np.zeros(100, bool)
+    mask[[3, 95]] = True
+    with pytest.raises(FormatError, match="2 rows were to be read, but there were 1"):
+        stored(Table.of(PickedRows(table, mask)), tmp_path / "picked")
+    with pytest.raises(FormatError, match="100 rows were to be read, but there were 90"):
+        stored(Table.of(PickedRows(table, mask, are_left_out=True)), tmp_path / "left")

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from headrace.steps.checks import InOrder, InRange, IsKind, Matches, MissingShare, NotMissing, OneOf, Unique
+from headrace.steps.checks import (
+    Aggregate,
+    Columns,
+    Expression,
+    InOrder,
+    InRange,
+    IsKind,
+    Matches,
+    MissingShare,
+    NotMissing,
+    OneOf,
+    Unique,
+)
 from headrace.steps.rules import DaysBetween, Ratio, Spell, WasMissing
 
 CHECKS = (
+    Columns(("customer_id", "snapshot_date", "signup_date", "contract", "monthly_fee", "churned")),
     Unique(("customer_id",)),
     NotMissing("customer_id"),
     NotMissing("churned"),
@@ -24,6 +37,8 @@ CHECKS = (
     OneOf("contract", ("monthly", "one_year", "two_year")),
     Matches("email", r"[^@ ]+@[^@ ]+\.[a-z]+", severity="warn"),
     MissingShare("nps", at_most=0.5),
+    Aggregate("monthly_fee", "mean", 10, 100, severity="warn"),
+    Expression("data_gb > 0 or voice_minutes > 0", where="contract = 'monthly'", severity="warn", mostly=0.9),
 )
 
 CLEANING = (

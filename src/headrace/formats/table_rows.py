@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.core.errors import FormatError
 from headrace.formats.table_arrivals import open_part
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class PickedRows:
                     batch = batch.append_column(more.schema.field(name), more.column(name))
             n_given += batch.num_rows
             yield batch
+        if n_given != self.n_rows:
+            raise _changed(self.n_rows, n_given)
 
     def _picked(self) -> Iterator[pa.Table]:
         import pyarrow as pa
@@ -122,6 +125,8 @@ class PickedRows:
             elif not left_out.all():
                 self._rewrite(path, left_out, folder / part_name(n_made))
                 n_made += 1
+        if start != len(self.mask):
+            raise _changed(len(self.mask), start)
         if n_made == 0:
             write_parts(self.schema, iter(()), folder)
 
@@ -131,6 +136,13 @@ class PickedRows:
 
         rows = PickedRows(Table([path]), left_out, are_left_out=True)
         write_part(self.schema, rows.batches(), made)
+
+
+def _changed(n_wanted: int, n_read: int) -> FormatError:
+    return FormatError(
+        f"{n_wanted} rows were to be read, but there were {n_read}",
+        hint="the table gave other rows than when it was looked at: store it first, or give its query an order",
+    )
 
 
 def _of_parts(
