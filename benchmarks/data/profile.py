@@ -2,8 +2,8 @@
 
 Usage: profile.py FOLDER [--rows 1e6] [--rounds 3] [--only profile|drift] [--output FILE]
 
-``FOLDER`` gets the customers of ``customers.py`` (23 columns) where they aren't there. In each round every contender runs
-once, in turn. The figures are medians; the first contender named by hand is what ratios are taken of.
+``FOLDER`` gets the customers of ``customers.py`` (23 columns) where they aren't there. In each round every contender
+runs once, in turn. The figures are medians; ratios are those to the first contender.
 """
 
 from __future__ import annotations
