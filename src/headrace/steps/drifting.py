@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from headrace.core.errors import DataError
 from headrace.core.step import step
 from headrace.formats.table import TableLike
+from headrace.steps.drift_counts import count_quickly, cut_keys, is_quick
 from headrace.steps.drift_measures import (
     benjamini_hochberg,
     chi_squared,
@@ -20,6 +21,7 @@ from headrace.steps.drift_measures import (
     shares_differ,
     total_variation,
 )
+from headrace.steps.kinds import kind_of
 from headrace.steps.profiling.column import MEASURED, ColumnProfile
 from headrace.steps.profiling.counting import light_counter_for
 from headrace.steps.profiling.profiles import Profile
@@ -189,15 +191,23 @@ def compare_profiles(
 
 def _count(reference: Profile, table: object, wanted: Sequence[str]) -> tuple[Profile, tuple[str, ...]]:
     """Count what the comparison needs, in one scan; and name the columns that the reference doesn't have."""
-    there = list(scan(table).collect_schema())
-    kept = [name for name in wanted if name in there]
-    made = scan_columns(
-        table,
-        kept,
-        make=lambda name, kind, type_name: light_counter_for(kind, type_name, reference[name]),
-        slices=[name for name in reference.slices if name in there],
-    )
-    return made, tuple(name for name in there if name not in reference.columns)
+    frame = scan(table)
+    schema = frame.collect_schema()
+    kept = [name for name in wanted if name in schema]
+    slices = [name for name in reference.slices if name in schema]
+    quick: list[str] = [] if slices else [name for name in kept if is_quick(reference[name], kind_of(schema[name]))]
+    n_rows, columns = count_quickly(frame, {name: reference[name] for name in quick})
+    slow = [name for name in kept if name not in columns]
+    made = Profile(n_rows, columns)
+    if slow:
+        made = scan_columns(
+            table,
+            slow,
+            make=lambda name, kind, type_name: light_counter_for(kind, type_name, reference[name]),
+            slices=slices,
+        )
+        made = Profile(made.n_rows, {**columns, **made.columns}, slices=made.slices)
+    return made, tuple(name for name in schema if name not in reference.columns)
 
 
 def _compared(
@@ -266,10 +276,9 @@ def _numbers(before: ColumnProfile, after: ColumnProfile) -> dict[str, Any]:
 
     bits = min(before.buckets.bits, after.buckets.bits)
     (keys, counts), (keys_now, counts_now) = before.buckets.at_bits(bits), after.buckets.at_bits(bits)
-    both = np.union1d(keys, keys_now)
-    p, q = np.zeros(len(both)), np.zeros(len(both))
-    p[np.searchsorted(both, keys)] = counts
-    q[np.searchsorted(both, keys_now)] = counts_now
+    cuts = cut_keys(before.buckets) >> (before.buckets.bits - bits)
+    p = np.bincount(np.searchsorted(cuts, keys, side="right"), counts, minlength=len(cuts) + 1)
+    q = np.bincount(np.searchsorted(cuts, keys_now, side="right"), counts_now, minlength=len(cuts) + 1)
     statistic, p_value = kolmogorov_smirnov(p, q)
     bins = _tenths(p)
     tenths, tenths_now = np.bincount(bins, p), np.bincount(bins, q)
