@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.steps.kinds import Kind
 from headrace.steps.profiling.buckets import Buckets, edges_of
 from headrace.steps.profiling.column import MEASURED, NUMBERS, ColumnProfile
-from headrace.steps.profiling.frequent import Values
+from headrace.steps.profiling.frequent import Value, Values
 from headrace.steps.rooms_counts import Below, Held, count_once
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def cut_keys(buckets: Buckets) -> Array:
     marks = np.searchsorted(ends, np.arange(1, N_PARTS) / N_PARTS * ends[-1], side="left")
     heavy = np.flatnonzero(counts >= HEAVY * ends[-1])
     places = np.unique(np.concatenate([marks, heavy, heavy + 1]))
-    return keys[places[(places > 0) & (places < len(keys))]]
+    cuts: Array = keys[places[(places > 0) & (places < len(keys))]]
+    return cuts
 
 
 def is_quick(column: ColumnProfile, kind: Kind | None) -> bool:
@@ -99,7 +100,7 @@ def _numbers(reference: ColumnProfile, n_rows: int, found: Below, cuts: Array) -
 
 def _categories(frame: Lazy, name: str, reference: ColumnProfile, n_rows: int, found: Held) -> ColumnProfile:
     """Put categories together; of those that the reference doesn't know, the first rows are looked at for names."""
-    counts = {label: count for label, count in found.counts.items() if count}
+    counts: dict[Value, int] = {label: count for label, count in found.counts.items() if count}
     n_present = n_rows - found.n_null
     n_new = n_present - sum(counts.values())
     is_exact = True
