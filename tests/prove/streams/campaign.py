@@ -10,13 +10,14 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from commits import commit
 
 from headrace.testing.brokers import missing_kafka, missing_redis, mock_kafka, redis_server
-from streams.place import Place, Sender, WrongError
+from streams.place import BarePlace, Place, Sender, WrongError
 
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "tests" / "prove" / "results" / "streams.json"
@@ -47,7 +48,7 @@ def campaign(place: Place, sender: Sender, seed: int, n_kills: int, most_seconds
             if draw < SHARE_UNDISTURBED:
                 place.run()
                 counts["n_undisturbed"] += 1
-            elif draw < SHARE_UNDISTURBED + SHARE_AT_POINTS:
+            elif draw < SHARE_UNDISTURBED + SHARE_AT_POINTS and not isinstance(place, BarePlace):
                 # A worker dies there, once; the engine lives, and tries the step again.
                 counter = place.folder / f"passages-{counts['n_workers_killed']}"
                 place.run(f"{chance.choice(POINTS)}:kill:1:{counter}")
@@ -55,7 +56,8 @@ def campaign(place: Place, sender: Sender, seed: int, n_kills: int, most_seconds
             else:
                 is_alive = place.kill(chance.uniform(0.0, 1.1 * seconds))
                 counts["n_kills" if is_alive else "n_too_late"] += 1
-                print(f"seed {seed}: {counts}, {sender.n_sent} messages", flush=True)
+                if counts["n_kills"] % 10 == 0:
+                    print(f"seed {seed}: {counts}, {sender.n_sent} messages", flush=True)
             if chance.random() < SHARE_CLEANED:
                 place.clean_up()
                 counts["n_cleaned"] += 1
@@ -71,11 +73,20 @@ def carry_out(folder: Path, seed: int, n_kills: int, most_seconds: float = math.
         return campaign(place, Sender(cluster, redis, seed), seed, n_kills, most_seconds)
 
 
+def carry_out_bare(folder: Path, seed: int, n_kills: int) -> dict[str, Any]:
+    """The same with runs that have no engine, whose every instant is one of reading or landing. Raises `WrongError`."""
+    with mock_kafka() as cluster, redis_server() as redis:
+        place = BarePlace(folder, cluster, redis)
+        with closing(place):
+            return campaign(place, Sender(cluster, redis, seed), seed, n_kills)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the campaign, write its record, and exit with 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python tests/prove/streams", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--bare", type=int, default=400, help="how many runs without an engine to kill as well")
     parser.add_argument("--seconds", type=float, default=math.inf, help="kill no further run after these")
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args(arguments)
@@ -85,18 +96,23 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="streams-"))
     wrong = ""
     found: dict[str, Any] = {}
+    bare: dict[str, Any] = {}
     try:
-        found = carry_out(folder / "project", options.seed, options.kills, options.seconds)
+        if options.bare:
+            bare = carry_out_bare(folder / "bare", options.seed, options.bare)
+        if options.kills:
+            found = carry_out(folder / "project", options.seed, options.kills, options.seconds)
     except (WrongError, AssertionError) as error:
         wrong = str(error)
         print(f"WRONG: seed {options.seed}, in {folder}:\n{error}", flush=True)
     record = {
         "seed": options.seed,
         "commit": commit("src"),
-        "command": f"python tests/prove/streams --seed {options.seed} --kills {options.kills}",
+        "command": f"python tests/prove/streams --seed {options.seed} --kills {options.kills} --bare {options.bare}",
         "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "seconds": round(time.perf_counter() - started, 1),
         **found,
+        "without_engine": bare,
         "n_lost": None if wrong else 0,
         "n_twice": None if wrong else 0,
         "wrong": wrong,

@@ -30,7 +30,7 @@ from headrace.steps.streams.protocol import Stream
 from headrace.stores.open import open_store
 from headrace.testing.brokers import N_PARTITIONS, MockKafka, RedisServer
 
-LONGEST_RUN_SECONDS = 120.0
+LONGEST_RUN_SECONDS = 600.0
 LONGEST_DEATH_SECONDS = 20.0
 PAUSE_SECONDS = 0.02
 TOPIC = "orders"
@@ -197,6 +197,62 @@ class Place:
             if end is not None and end["outcome"] == "succeeded":
                 outputs = record.results()[name].outputs
                 yield outputs["table"], outputs["quarantine"]
+
+
+@dataclass
+class BarePlace(Place):
+    """One whose runs are processes without an engine; see `streams.reader`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        path = os.pathsep.join(path for path in sys.path if path)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+        self._errors = (self.folder / "errors.txt").open("w")
+        self._forks = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("reader.py"))],
+            cwd=self.folder,
+            env={**own, **self.variables, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def _begin(self) -> int:
+        assert self._forks.stdin is not None and self._forks.stdout is not None
+        asked = {"store_place": self.store_place, "servers": self.cluster.servers, "url": self.redis.url}
+        self._forks.stdin.write(json.dumps({**asked, "most": self.most}) + "\n")
+        self._forks.stdin.flush()
+        return int(self._forks.stdout.readline())
+
+    def _end(self) -> int:
+        assert self._forks.stdout is not None
+        return int(self._forks.stdout.readline())
+
+    def run(self, fault: str | None = None, mood: str = "good") -> None:
+        """Run to the end, which must be good."""
+        self._begin()
+        if self._end() != 0:
+            raise WrongError(f"a run that nobody disturbed failed:\n{self.errors()}")
+
+    def kill(self, seconds: float) -> bool:
+        """Start a run, and kill it after some time. Whether it was still alive."""
+        pid = self._begin()
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+        status = self._end()
+        if status not in (0, -signal.SIGKILL):
+            raise WrongError(f"a run failed before it was killed:\n{self.errors()}")
+        return status != 0
+
+    def errors(self) -> str:
+        """What the runs said last."""
+        return (self.folder / "errors.txt").read_text()[-3000:]
+
+    def close(self) -> None:
+        """Fork no more."""
+        self._forks.communicate()
+        self._errors.close()
 
 
 def _numbers(store: Any, artifacts: Sequence[Any]) -> list[int]:
