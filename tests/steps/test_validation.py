@@ -285,3 +285,43 @@ def test_every_check_says_its_rule_and_columns() -> None:
         "newest a within 2 days before 2024-01-31",
         "psi of a against its reference at most 0.1",
     ]
+
+
+def test_with_nothing_set_aside_the_rows_are_the_input() -> None:
+    table = Table.of(pl.DataFrame({"a": [1.0, None, 3.0]}))
+    good, aside, _ = validate(table, [InRange("a", 0), IsKind("a", "number"), Unique("a")])
+    assert good is table
+    assert (aside.n_rows, aside.columns) == (0, ["a", "reason"])
+    with_nan = Table.of(pl.DataFrame({"a": [1.0, float("nan")]}))
+    assert validate(with_nan, [InRange("a", 0)]).table is with_nan
+    assert validate(with_nan, [IsKind("a", "number")]).table.polars().collect()["a"].to_list() == [1.0, None]
+
+
+def test_rows_that_break_a_rule_may_fail_the_step_or_go_on() -> None:
+    frame = pl.DataFrame({"a": ["1", "2", "x", "-4"]})
+    checks = [IsKind("a", "number", mostly=0.5), InRange("a", 0, mostly=0.6)]
+    good, aside, findings = validate(frame, checks, max_bad_share=0.5)
+    assert (good.polars().collect()["a"].to_list(), aside.n_rows) == ([1.0, 2.0], 2)
+    assert [finding.passed for finding in findings.findings] == [True, True]
+    for on_fail in ("fail", "warn"):
+        good, aside, findings = validate(frame, checks, on_fail=on_fail)
+        # What can't be read as a number would be lost, were the column one.
+        assert (good.polars().collect()["a"].to_list(), aside.n_rows) == (["1", "2", "x", "-4"], 0)
+        assert (findings.n_good, findings.n_quarantined) == (4, 0)
+    strict = [InRange("b", 0, mostly=0.9), RowCount(5, severity="warn"), Aggregate("b", "mean", 3)]
+    table = pl.DataFrame({"b": [1, -2, -3, 4]})
+    with pytest.raises(DataError, match=r"'b within 0..' must hold, but 2 rows break it, such as -2, -3; 'mean of b"):
+        validate(table, strict, on_fail="fail")
+    with pytest.raises(DataError, match=r"'mean of b within 3..' must hold, but got 0"):
+        validate(table, strict, max_bad_share=1)
+    assert not validate(table, strict, on_fail="warn").findings.passed
+    with pytest.raises(DataError, match="on_fail is 'quarantine', 'fail' or 'warn', but got 'drop'"):
+        validate(table, strict, on_fail="drop")  # type: ignore[arg-type]
+
+
+def test_a_foreign_key_in_the_step() -> None:
+    orders, people = pl.DataFrame({"who": [1, 2, 9]}), pl.DataFrame({"id": [1, 2]})
+    check = ForeignKey("who", "people", "id")
+    good, aside, _ = validate(orders, [check], tables={"people": people}, max_bad_share=0.5)
+    assert good.polars().collect()["who"].to_list() == [1, 2]
+    assert aside.polars().collect().rows() == [(9, "who stands in people.id")]
