@@ -189,10 +189,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     environment.set_up()
+    only = "" if options.only == sorted(MAKERS) else f" --only {' '.join(options.only)}"
     started = time.monotonic()
     tally, versions = compare(options.seed, options.cases, options.only)
     record = {
-        "command": f"python tests/prove/gx_differential --seed {options.seed} --cases {options.cases}",
+        "command": f"python tests/prove/gx_differential --seed {options.seed} --cases {options.cases}{only}",
         "commit": commit("src/headrace", "tests/prove/gx_differential"),
         "python": platform.python_version(),
         "versions": versions,
