@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import narwhals
 import numpy
 import polars
 import pyarrow.compute
+import pyarrow.parquet
 from clock import timed
 
 from headrace.formats.table import Table
 from headrace.steps.drifting import drift
 from headrace.steps.profiling import Profile
 
-LOADED = [numpy, polars, pyarrow.compute]
+LOADED = [narwhals, pyarrow.parquet, numpy, polars, pyarrow.compute]
 
 
 def work(folder: Path) -> object:

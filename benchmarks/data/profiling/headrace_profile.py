@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import narwhals
 import numpy
 import pyarrow.compute
+import pyarrow.parquet
 from clock import timed
 
 from headrace.formats.table import Table
@@ -17,7 +19,7 @@ if os.environ.get("HEADRACE_TABLE_ENGINE") == "duckdb":
 else:
     import polars
 
-LOADED = [numpy, pyarrow.compute, duckdb if "duckdb" in globals() else polars]
+LOADED = [narwhals, pyarrow.parquet, numpy, pyarrow.compute, duckdb if "duckdb" in globals() else polars]
 
 
 def work(folder: Path) -> object:
