@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -203,6 +203,33 @@ def test_columns_and_their_types(engine: str) -> None:
     assert found(frame, HasType("a", "integer"))[0].passed
     assert found(frame, HasType("a", "int32"))[0].passed
     assert found(frame, HasType("b", "integer"))[0].observed == "text"
+
+
+def test_types_that_are_rarer(engine: str) -> None:
+    frame = pl.DataFrame(
+        {
+            "listed": [[1, 2], [1, 2], [3]],
+            "enum": pl.Series(["1", "1", "b"], dtype=pl.Enum(["1", "b"])),
+            "category": pl.Series(["x", "x", None], dtype=pl.Categorical),
+            "decimal": pl.Series(["1.5", "1.5", "2"]).cast(pl.Decimal(10, 2)),
+            "span": [timedelta(1)] * 3,
+            "wide": pl.Series([2**64 - 1, 2**64 - 1, 0], dtype=pl.UInt64),
+        }
+    )
+    checks: list[tuple[Check, list[int]]] = [
+        (NoDuplicates(), [1]),
+        (Unique(("enum", "decimal")), [1]),
+        (Unique("wide"), [1]),
+        (OneOf("category", ("y",)), [0, 1]),
+        (Matches("enum", "[0-9]"), [2]),
+        (Length("category", 2), [0, 1]),
+        (IsKind("enum", "integer"), [2]),
+        (InRange("decimal", 0, 1.7), [2]),
+        (InRange("wide", 0, 10), [0, 1]),
+        (Expression("enum = '1' and category = 'x'"), [2]),
+    ]
+    for check, bad in checks:
+        assert found(frame, check)[1] == bad, check
 
 
 @pytest.mark.parametrize("kind", [pl.Int64, pl.Float64, pl.String])

@@ -34,6 +34,8 @@ def _as_kind(value: nw.Expr, column: str, dtype: nw.dtypes.DType, kind: Kind) ->
     import narwhals as nw
 
     found = kind_of(dtype)
+    if found == "text" and kind != "text" and dtype != nw.String:
+        value = value.cast(nw.String)
     if found == kind:
         return value if kind != "number" else _without_nan(value, dtype).cast(nw.Float64)
     if found == "text":

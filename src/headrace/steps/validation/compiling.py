@@ -125,7 +125,11 @@ def _hashed(frame: Lazy, maker: _Maker) -> Lazy:
 
 
 def _value(schema: Mapping[str, nw.dtypes.DType], kinds: Mapping[str, Kind], name: str) -> nw.Expr:
+    import narwhals as nw
+
     kind = kinds.get(name)
+    if kind in (None, "text") and _is_coded(schema[name]):
+        return nw.col(name).cast(nw.String)
     return plain_value(name, schema[name]) if kind is None else as_kind(name, schema[name], kind)
 
 
@@ -138,12 +142,19 @@ def _values(
     values: dict[str, nw.Expr] = {}
     prepared: list[nw.Expr] = []
     for name in sorted(seen):
-        if schema[name].is_float() or _changes(schema[name], kinds.get(name)):
+        if schema[name].is_float() or _is_coded(schema[name]) or _changes(schema[name], kinds.get(name)):
             prepared.append(_value(schema, kinds, name).alias(f"{SEEN}{name}"))
             values[name] = nw.col(f"{SEEN}{name}")
         else:
             values[name] = nw.col(name)
     return values, prepared
+
+
+def _is_coded(dtype: nw.dtypes.DType) -> bool:
+    """Say whether a column's text is kept as categories: Polars knows no patterns and lengths of those."""
+    import narwhals as nw
+
+    return isinstance(dtype, nw.Categorical | nw.Enum)
 
 
 def _changes(dtype: nw.dtypes.DType, kind: Kind | None) -> bool:

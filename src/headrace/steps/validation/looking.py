@@ -225,7 +225,10 @@ def _picked(table: Table, suite: Suite, rows: Array, n_rows: int, columns: Seque
     mask = np.zeros(n_rows, bool)
     mask[rows] = True
     if not table.paths:
-        table = Table.of(suite.source.select(*columns).to_native())
+        # DuckDB gives some types back as others: a table that isn't its own is read as it is.
+        is_duckdb = type(table.source).__module__.lstrip("_").partition(".")[0] == "duckdb"
+        frame = suite.source if is_duckdb else table.scan("polars")
+        table = Table.of(frame.select(*columns).to_native())
     picked = PickedRows(table, mask, columns=tuple(columns))
     return pa.concat_tables([picked.schema.empty_table(), *picked.batches()])
 
