@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,8 +203,10 @@ def _whole(table: Table, kept: np.ndarray[Any, Any], columns: tuple[str, ...] | 
     import pyarrow as pa
 
     n_left = int(np.flatnonzero(kept)[-1]) + 1 if kept.any() else 0
-    batches = table.batches()
-    while n_left > 0 and (batch := next(batches, None)) is not None:
-        n_left -= batch.num_rows
-        whole = pa.Table.from_batches([batch])
-        yield (whole if columns is None else whole.select(list(columns))), batch.num_rows
+    # Closed at once: DuckDB takes no other work while a result is open.
+    opened: Any = table.batches()
+    with closing(opened) as batches:
+        while n_left > 0 and (batch := next(batches, None)) is not None:
+            n_left -= batch.num_rows
+            whole = pa.Table.from_batches([batch])
+            yield (whole if columns is None else whole.select(list(columns))), batch.num_rows
