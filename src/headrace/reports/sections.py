@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.core.errors import HeadraceError
 from headrace.core.outcome import Outcome
+from headrace.engine.pins import SAMPLING
 from headrace.engine.readable import text
 from headrace.engine.records import attempt_name
 from headrace.reports.drawing import MOST_NODES, draw_graph, kinds_of_edges, most_in_a_layer
@@ -287,6 +288,7 @@ def inputs(view: RunView) -> Html | None:
     pins = [
         [el("code", _pin_name(name)), el("code", pin if isinstance(pin, str) else text(pin))]
         for name, pin in view.begin["pins"].items()
+        if pin is not None or SAMPLING not in name  # all data: nothing to tell
     ]
     return section(
         "Parameters",
