@@ -67,8 +67,10 @@ def test_engines_find_what_python_finds(pattern: str) -> None:
     said = engine_pattern(pattern)
 
     assert pl.Series(TEXTS).str.contains(said).to_list() == wanted
-    found = duckdb.execute("select list(regexp_matches(t, ?)) from unnest(?) as u(t)", [said, TEXTS]).fetchone()
-    assert found[0] == wanted
+    with duckdb.connect() as connection:
+        query = "select list(regexp_matches(t, ?)) from unnest(?) as u(t)"
+        found = connection.execute(query, [said, TEXTS]).fetchall()
+    assert found == [(wanted,)]
 
 
 @given(st.text(max_size=8), st.sampled_from(PATTERNS))
