@@ -32,11 +32,6 @@ CONTENDERS: Mapping[str, tuple[str, str]] = {
         "pl.scan_csv(source, try_parse_dates=True).sink_parquet(place / 'x.parquet', compression='zstd',"
         " compression_level=1)\n",
     ),
-    "polars, kinds of all rows": (
-        "import polars as pl\n",
-        "pl.scan_csv(source, try_parse_dates=True, infer_schema_length=None).sink_parquet(place / 'x.parquet',"
-        " compression='zstd', compression_level=1)\n",
-    ),
     "pyarrow read_csv, write_table": (
         "from pyarrow import csv, parquet\n",
         "parquet.write_table(csv.read_csv(source), place / 'x.parquet', compression='zstd', compression_level=1)\n",
