@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from headrace.core.stamps import Stamps
+from headrace.engine.prepare import path_digest
 
 FLOW = """
     from headrace import Table
@@ -76,3 +81,15 @@ def test_a_file_of_a_pattern_changes_under_the_step(project: Any, mode: dict[str
     (project.folder / "data" / "a.csv").write_text("id\n1\n")
     result = project.run({"path": "data/*.csv"}, **mode)
     assert "'data/*.csv' changed while step 'read' read it" in result.nodes["read"].failure.message
+
+
+def test_what_cannot_be_read_is_for_the_step_to_say(tmp_path: Path) -> None:
+    """A fingerprint neither fails nor waits for what nobody writes."""
+    stamps = Stamps()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "file").write_text("x")
+    assert path_digest(tmp_path / "pipe", stamps) == "neither file nor folder"
+    assert path_digest(tmp_path / "loop", stamps) == f"unreadable: {os.strerror(errno.ELOOP)}"
+    assert path_digest(tmp_path / "file" / "below", stamps) == f"unreadable: {os.strerror(errno.ENOTDIR)}"
+    assert path_digest(tmp_path / "absent", stamps) is None

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -68,9 +69,14 @@ class Workshop:
 def path_digest(path: Path, stamps: Stamps) -> str | None:
     """What a file or a folder holds, or all that a pattern names, as one digest; None when nothing is there."""
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            return "neither file nor folder"  # to open a pipe would wait for ever
         return stamps.digest_path(path)
     except FileNotFoundError:
         return stamps.digest_matching(path) if is_pattern(path) else None
+    except OSError as error:
+        return f"unreadable: {error.strerror}"  # the step that reads it says what is wrong
 
 
 @dataclass(frozen=True)
