@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -239,7 +239,8 @@ class BarePlace(Place):
         """Start a run, and kill it after some time. Whether it was still alive."""
         pid = self._begin()
         time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
         status = self._end()
         if status not in (0, -signal.SIGKILL):
             raise WrongError(f"a run failed before it was killed:\n{self.errors()}")
