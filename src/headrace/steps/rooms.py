@@ -66,12 +66,26 @@ def batches(frame: Lazy) -> Iterator[nw.DataFrame[Any]]:
         for batch in found:
             yield nw.from_native(batch, eager_only=True)
         return
-    reader = native.to_arrow_reader(BATCH_ROWS)
+    reader = _reader(native)
     try:
         for arrow in reader:
             yield nw.from_native(cast("pl.DataFrame", pl.from_arrow(arrow)), eager_only=True)
     finally:
         reader.close()
+
+
+def _reader(relation: Any) -> Any:
+    """Run a relation. DuckDB takes no other work while a result is open: one that was left half read is given up."""
+    import duckdb
+
+    try:
+        return relation.to_arrow_reader(BATCH_ROWS)
+    except duckdb.Error as error:
+        connection: Any = duckdb.default_connection()
+        if "unfinished result" not in str(error) or not hasattr(connection, "abort"):
+            raise
+        connection.abort()
+        return relation.to_arrow_reader(BATCH_ROWS)
 
 
 def with_hashes(frame: Lazy, keys: Mapping[str, Sequence[str]]) -> Lazy:
