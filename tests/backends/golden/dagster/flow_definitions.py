@@ -308,7 +308,6 @@ def node_op(pipeline: Pipeline, node: Node) -> dg.OpDefinition:
             result = pipeline.headrace.execute(run, node.id, log=context.log.info, secrets=secrets, values=values)
         except Refused as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        context.log.info(f"{node.id}: {result['outcome']}. {result['reason'] or ''}")
         if result["outcome"] in ("succeeded", "cached"):
             made = [*materialized(pipeline, node, result), *checked(node, result), *followed(node, result)]
             yield from (event for name, event in made if name in context.selected_output_names)
