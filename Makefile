@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := -m pytest -n 2 --dist worksteal
 SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
 
-.PHONY: help demo test golden check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
+.PHONY: help demo test test-pages golden check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
 .PHONY: bytecode check-style check-types check-layers check-pages check-house
 .PRECIOUS: .venv-3.%/.ready-to-develop
 
@@ -56,6 +56,9 @@ demo: $(VENV)/.ready-to-run bytecode $(CUSTOMERS) ## run the example pipeline: r
 
 test: $(VENV)/.ready-to-develop bytecode ## the tests (minutes)
 	@$(BIN)/python $(PYTEST)
+
+test-pages: $(VENV)/.ready-to-develop bytecode ## the code of the docs' pages
+	@$(BIN)/python $(PYTEST) -m pages tests/test_docs.py
 
 golden: $(VENV)/.ready-to-develop ## write the backends' golden files again, to be looked at
 	@GOLDEN=1 $(BIN)/python -m pytest -q tests/backends -k golden

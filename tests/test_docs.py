@@ -21,7 +21,16 @@ from headrace.formats.known import KNOWN_FORMATS
 
 LONG = ("own-table.md",)
 """Pages whose commands train for half a minute: `make prove` runs these."""
-PAGES = [pytest.param(page, marks=[pytest.mark.prove] * (page.name in LONG)) for page in docs_code.pages()]
+
+
+def marks(page: Path) -> list[pytest.MarkDecorator]:
+    """The README runs with the other tests; the other pages, some minutes of work, have a command of their own."""
+    if page.name == "README.md" and page.parent == docs_code.ROOT:
+        return []
+    return [pytest.mark.prove if page.name in LONG else pytest.mark.pages]
+
+
+PAGES = [pytest.param(page, marks=marks(page)) for page in docs_code.pages()]
 
 
 @pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from kills.campaign import main, summary, try_instants
 from kills.instants import Instant, choose
-from kills.processes import MARKER, marked
+from kills.processes import MARKER, marked, wait_till
 from kills.trial import Place, Undisturbed, WrongError, carry_out, check_nothing_runs, undisturbed
 from kills.trouble import can_mount, trouble_trials
 
@@ -145,6 +145,7 @@ def test_other_digests_are_caught(tmp_path: Path, expected: Undisturbed) -> None
 def test_what_is_left_running_is_caught_and_killed(tmp_path: Path) -> None:
     place = Place(tmp_path / "trial")
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={MARKER: place.name})
+    assert wait_till(lambda: marked(place.name) == [child.pid], seconds=10)  # its environment comes after its start
     with pytest.raises(WrongError, match=f"something was left running:\n{child.pid} S .*time.sleep"):
         check_nothing_runs(place, seconds=0.2)
     assert child.wait() == -9

@@ -30,6 +30,7 @@ def test_each_message_lands_once_whatever_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.prove
 def test_each_message_lands_once_when_the_engine_is_killed(tmp_path: Path) -> None:
     assert carry_out(tmp_path / "project", SEED, n_kills=1)["n_kills"] == 1
 

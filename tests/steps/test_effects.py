@@ -49,6 +49,7 @@ def run(tmp_path: Path) -> Callable[[], RunResult]:
     return lambda: headrace.run("effects.py:flow", {"to": "served/m"}, folder=tmp_path)
 
 
+@pytest.mark.prove
 def test_a_wiped_registry_and_a_wiped_place_are_filled_again(run: Callable[[], RunResult], tmp_path: Path) -> None:
     first = run()
     assert first.outcome == "succeeded", [node.failure for node in first.nodes.values()]

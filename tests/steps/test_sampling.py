@@ -225,6 +225,7 @@ def test_a_sampled_run_and_a_full_one_share_nothing_wrongly(run: Callable[[Sampl
     assert RunRecord(full.store, again.run_id).begin()["sample"]["share"] == 0.3
 
 
+@pytest.mark.prove
 def test_another_share_is_another_run(run: Callable[[Sample | None], RunResult]) -> None:
     run(SHARE)
     assert outcomes(run(Sample(0.5, ("id",))))["ingest"] == "succeeded"
