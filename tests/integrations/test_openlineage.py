@@ -168,6 +168,7 @@ def tables(data: Path = Path("customers.csv")):
 """
 
 
+@pytest.mark.prove
 def test_schema_statistics_split_and_model(listened: Any, backend: HttpServer) -> None:
     rows = [f"{number},{'' if number % 10 == 0 else number},{'yes' if number % 2 else 'no'}" for number in range(50)]
     listened.write("customers.csv", "\n".join(["id,age,churned", *rows]) + "\n")

@@ -44,6 +44,7 @@ def test_after_each_kill_all_is_whole_and_the_next_run_ends(folder: Path, expect
     assert found["n_at_fault_points"] >= 3
 
 
+@pytest.mark.prove
 def test_after_other_trouble_too(folder: Path, expected: Undisturbed) -> None:
     trials = trouble_trials(folder, expected, SEED, n_each=1)
     assert [trial for trial in trials if "wrong" in trial] == []

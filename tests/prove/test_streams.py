@@ -47,6 +47,7 @@ Chain._following_pin = lambda self, last, open_from: before(self, replace(last, 
 """
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize(
     ("code", "words"),
     [

@@ -135,7 +135,10 @@ def test_each_metric_says_which_way_is_good() -> None:
     assert named - set(HIGHER_IS_BETTER) == {"mean_error"}
 
 
-@pytest.mark.parametrize(("task", "metric", "least"), [("multiclass", "skill", 0.1), ("regression", "r2", 0.1)])
+@pytest.mark.parametrize(
+    ("task", "metric", "least"),
+    [("multiclass", "skill", 0.1), pytest.param("regression", "r2", 0.1, marks=pytest.mark.prove)],
+)
 def test_from_the_gate_to_a_package(homes: Any, in_folder: Path, task: str, metric: str, least: float) -> None:
     model, test = fit(homes, task), homes[2]
     evaluation = evaluate(model, test)

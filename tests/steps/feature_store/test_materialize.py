@@ -320,6 +320,7 @@ def test_a_join_in_a_pipeline(project: Path) -> None:
     assert str(run(project, "training").nodes["point_in_time"].outcome) == "cached"
 
 
+@pytest.mark.prove
 def test_materialized_in_a_pipeline(project: Path) -> None:
     def outcome(**parameters: Any) -> str | None:
         node = run(project, "serving", **parameters).nodes["materialize"]

@@ -51,6 +51,7 @@ def test_an_object_is_taken_in_by_its_url(bucket: BucketClient, run: Callable[..
     assert again.load()[-1] == [3, "Cid"]
 
 
+@pytest.mark.prove
 def test_a_parameter_that_is_a_path_or_a_url(
     bucket: BucketClient, run: Callable[..., RunResult], project: Path
 ) -> None:
