@@ -421,7 +421,7 @@ BAD_ROWS = [
         "JSON in depths",
         "x.jsonl",
         '{"a": 1}\n' + '{"a":' * 5000 + "1" + "}" * 5000 + "\n",
-        "Line 2 of 'x.jsonl' isn't JSON",
+        "Line 2 of 'x.jsonl' (isn't JSON|can't be read)",  # Python 3.13 reads it, Polars doesn't
         good=[(1,)],
         lines=[2],
     ),

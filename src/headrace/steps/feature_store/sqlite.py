@@ -139,10 +139,14 @@ class SqliteOnlineStore:
             return None
         try:
             connection = sqlite3.connect(self._path, timeout=30.0, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+        try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
         except sqlite3.Error as error:
+            connection.close()
             raise self._trouble(error) from error
         self._mine.connection, self._mine.process = connection, os.getpid()
         with self._lock:
