@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := -m pytest -n 3 --dist worksteal
 SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
 
-.PHONY: help demo test test-pages golden check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
+.PHONY: help demo test test-pages test-slices golden check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
 .PHONY: bytecode check-style check-types check-layers check-pages check-house
 .PRECIOUS: .venv-3.%/.ready-to-develop
 
@@ -56,7 +56,10 @@ demo: $(VENV)/.ready-to-run bytecode $(CUSTOMERS) ## run the example pipeline: r
 # --- tests --------------------------------------------------------------------------------------------------------
 
 test: $(VENV)/.ready-to-develop bytecode ## the tests (minutes)
-	@$(BIN)/python $(PYTEST)
+	@$(BIN)/python $(PYTEST) --ignore=tests/prove
+
+test-slices: $(VENV)/.ready-to-develop bytecode ## seeded slices of the long tests: kills, mutations, streams
+	@$(BIN)/python $(PYTEST) tests/prove
 
 test-pages: $(VENV)/.ready-to-develop bytecode ## the code of the docs' pages
 	@$(BIN)/python $(PYTEST) -m pages tests/test_docs.py
