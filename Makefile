@@ -6,8 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Three on two cores: tests wait for processes a sixth of their time.
-PYTEST := -m pytest -n 3 --dist worksteal
+PYTEST := -m pytest -n 2 --dist worksteal
 SET_UP_NEEDS := pyproject.toml constraints-uv.txt tools/set_up.sh
 
 .PHONY: help demo test test-pages test-slices golden check format test-all-pythons test-floors conformance prove bench bench-envs constraints clean
